@@ -1,0 +1,2 @@
+// Package namespaces runs a process with its own view of the machine.
+package namespaces

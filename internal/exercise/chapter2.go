@@ -1,0 +1,3 @@
+package exercise
+
+var chapter2 = []Exercise{}
