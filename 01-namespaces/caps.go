@@ -1,0 +1,46 @@
+package namespaces
+
+import "coracle/internal/exercise"
+
+// Exercise 1.8: capabilities and no_new_privs
+//
+// Root's power is cut into some forty capabilities, and a thread has five sets of
+// them (capabilities(7)): permitted is what it may have, effective what the kernel
+// looks at, bounding the most that any execve can ever give back, inheritable and
+// ambient what survives an execve by somebody who is not root. Emptying one of them is
+// not enough: the next execve computes permitted and effective anew from the others.
+//
+// Delete this line when you start:
+var _ = todo("1.8")
+
+// SetCapabilities leaves the calling thread, and every program that it executes,
+// no capability but those in keep, and then sets no_new_privs if asked, so that no
+// set-user-ID file gives one back either. keep nil leaves the sets as they are; an
+// empty list takes everything.
+//
+//	SetCapabilities([]string{"CAP_CHOWN"}, true)
+//	→ /proc/thread-self/status: CapPrm, CapEff, CapBnd 0000000000000001, NoNewPrivs 1
+//
+// The contract:
+//   - bounding, permitted and effective are exactly keep, as far as held: a
+//     capability that the caller does not have cannot be given and is not an error,
+//     as with runc (a program asks for what it could use, and a rootless or nested
+//     caller has less); nor is one that this kernel does not know yet;
+//   - inheritable and ambient are keep too if the thread's user id is not 0, because
+//     an execve leaves such a thread nothing else; for user id 0, to whom execve
+//     gives what bounding allows, they are empty;
+//   - it is called after the change to the final user id, under PR_SET_KEEPCAPS:
+//     effective may be empty then while permitted is full.
+//
+// Errors: a name that is no capability, by name and before anything has changed; a
+// system call that failed, with the name of the set.
+//
+// It acts on the calling thread alone; the caller has locked it (runtime.LockOSThread).
+//
+// Done when: `./lab test 1.8` is green. May use: capNumber (given), unix.Capget and
+// unix.Capset with LINUX_CAPABILITY_VERSION_3 (two CapUserData: bits 0–31 and 32–63),
+// unix.Prctl. capabilities(7), "Transformation of capabilities during execve()";
+// PR_CAPBSET_DROP, PR_CAP_AMBIENT and PR_SET_NO_NEW_PRIVS in prctl(2).
+func SetCapabilities(keep []string, noNewPrivs bool) error {
+	return exercise.Unwritten("1.8")
+}

@@ -1,0 +1,2 @@
+// Package seccomp compiles the seccomp profiles of the OCI runtime-spec.
+package seccomp
