@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"coracle/internal/workshop"
+)
+
+// commands are the verbs in the order in which help lists them; one file each.
+func commands() []*cobra.Command {
+	return []*cobra.Command{
+		devCmd(),
+	}
+}
+
+// An exit is an error with an exit status of its own. Without one, an error of
+// flags and arguments is 2 and every other 125.
+type exit struct {
+	code int
+	err  error // nil: everything is said already
+}
+
+func (e *exit) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exit) Unwrap() error { return e.err }
+
+// What a script can tell by the exit status.
+const (
+	exitFailed  = 1   // tests fail, or something is not right
+	exitUsage   = 2   // the command line
+	exitTrouble = 125 // lab itself could not do it
+)
+
+// failed ends the command with status 1; the reasons are printed already.
+func failed() error { return &exit{code: exitFailed} }
+
+// usage is an error of the command line.
+func usage(format string, a ...any) error { return &exit{exitUsage, fmt.Errorf(format, a...)} }
+
+// run is main without the process, for tests.
+func run(args []string) int {
+	root := rootCmd()
+	root.SetArgs(args)
+	running := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { running = true }
+	err := root.Execute()
+	if err == nil {
+		return 0
+	}
+	e := new(exit)
+	switch {
+	case errors.As(err, &e):
+	case running:
+		e = &exit{exitTrouble, err}
+	default: // cobra refused the command line
+		e = &exit{exitUsage, fmt.Errorf("%w; see ./lab help", err)}
+	}
+	if e.err != nil {
+		// One line: cobra lists its suggestions on lines of their own.
+		fmt.Fprintln(os.Stderr, "lab:", strings.Join(strings.Fields(e.err.Error()), " "))
+	}
+	return e.code
+}
+
+func rootCmd() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "lab",
+		Short:         "The workshop's own tool: where you are, tests, hints, and a chapter's programs",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(commands()...)
+	return root
+}
+
+// rootVar is set by the script ./lab, so that it works from any folder.
+const rootVar = "CORACLE_ROOT"
+
+// tree is the checkout of the script that was called, or the one around the
+// working directory.
+func tree() (*workshop.Tree, error) {
+	if root := os.Getenv(rootVar); root != "" {
+		return workshop.Find(root)
+	}
+	return workshop.Find(".")
+}
