@@ -15,11 +15,14 @@ type Options struct {
 	Dir    string // the package's folder below the module root, for the closing line
 	Reexec func() // runs and never returns if this process is a re-executed child of the chapter's own code; may be nil
 	Cgroup bool   // give the tests a group of their own, delegated to them
+	// Writable folders stay writable inside: a build cache, never what a reader's code works on.
+	Writable []string
 }
 
 const (
 	stageVar = "CORACLE_SANDBOX" // "", "init", "test", or "none: why"
 	modeVar  = "CORACLE_SANDBOX_MODE"
+	keepVar  = "CORACLE_SANDBOX_WRITABLE"
 )
 
 // Main runs the tests in a sandbox and returns the exit status for os.Exit.
@@ -62,9 +65,10 @@ func wanted() bool {
 	return true
 }
 
-// outputDirs are the folders that `go test` told the binary to write into.
+// outputDirs are the folders that `go test` told the binary to write into, and
+// Options.Writable.
 func outputDirs() []string {
-	var dirs []string
+	dirs := filepath.SplitList(os.Getenv(keepVar))
 	for _, a := range os.Args[1:] {
 		i := 0
 		for i < len(a) && a[i] != '=' {

@@ -1,0 +1,145 @@
+package book
+
+import (
+	"flag"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"coracle/internal/exercise"
+	"coracle/internal/sandbox"
+	"coracle/internal/workshop"
+)
+
+var update = flag.Bool("update", false, "cut the code of all pages anew")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if *update { // it writes the pages
+		os.Exit(m.Run())
+	}
+	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "internal/book", Writable: []string{goEnv("GOCACHE")}}))
+}
+
+func goEnv(name string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	out, _ := exec.Command("go", "env", name).Output()
+	return strings.TrimSpace(string(out))
+}
+
+func tree(t *testing.T) *workshop.Tree {
+	tree, err := workshop.Find(".")
+	require.NoError(t, err)
+	return tree
+}
+
+func pages(t *testing.T, root string) []*Page {
+	files, err := filepath.Glob(filepath.Join(root, "chapters", "*.md"))
+	require.NoError(t, err)
+	var pages []*Page
+	for _, file := range append(files, filepath.Join(root, "README.md")) {
+		p, err := ReadPage(file)
+		require.NoError(t, err)
+		pages = append(pages, p)
+	}
+	return pages
+}
+
+func TestChapters_HoldTheRules(t *testing.T) {
+	root := tree(t).Root
+	for _, p := range pages(t, root) {
+		if *update {
+			text, err := p.Update(root)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(p.Path, []byte(text), 0o644))
+			continue
+		}
+		assert.Empty(t, strings.Join(p.Check(root), "\n"))
+	}
+}
+
+// needs are the conditions a session can ask for.
+var needs = map[string]func() bool{
+	"cgroup2": func() bool {
+		c, _ := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
+		return strings.Contains(string(c), "memory")
+	},
+	"bash": func() bool { _, err := exec.LookPath("bash"); return err == nil },
+	"git":  func() bool { _, err := exec.LookPath("git"); return err == nil },
+}
+
+func TestChapters_SessionsRun(t *testing.T) {
+	if *update || testing.Short() {
+		t.Skip("sessions are not run with -update or -short")
+	}
+	sandbox.Need(t)
+	for _, p := range pages(t, tree(t).Root) {
+		t.Run(filepath.Base(p.Path), func(t *testing.T) {
+			var copied string
+			home := t.TempDir()
+			env := []string{"HOME=" + home, "GOCACHE=" + goEnv("GOCACHE"), "GOMODCACHE=" + goEnv("GOMODCACHE"), "GOPATH=" + goEnv("GOPATH"),
+				"GOFLAGS=" + goEnv("GOFLAGS"), "GOPROXY=off", "TERM=dumb", "NO_COLOR=1", "COLUMNS=100", "LC_ALL=C.UTF-8",
+				"CORACLE_SANDBOX=", "CORACLE_SANDBOX_MODE=", "CORACLE_SANDBOX_WRITABLE="}
+			for _, b := range p.Blocks {
+				if b.Lang != "console" || b.Options["by-hand"] != "" {
+					continue
+				}
+				if need := b.Options["needs"]; need != "" {
+					require.Contains(t, needs, need, "%s:%d", p.Path, b.Line)
+					if !needs[need]() {
+						t.Logf("%s:%d: not run: this machine has no %s", p.Path, b.Line, need)
+						continue
+					}
+				}
+				if copied == "" {
+					copied = fresh(t)
+				}
+				for _, s := range b.Steps() {
+					if err := s.Run(t.Context(), copied, env); err != nil {
+						t.Errorf("%s:%d: %v", filepath.Base(p.Path), s.Line, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// fresh copies the tree as a new reader has it: every exercise a stub.
+func fresh(t *testing.T) string {
+	from, to := tree(t), t.TempDir()
+	err := filepath.WalkDir(from.Root, func(path string, d fs.DirEntry, err error) error {
+		rel, _ := filepath.Rel(from.Root, path)
+		switch {
+		case err != nil:
+			return err
+		case rel == ".git" || rel == ".lab":
+			return filepath.SkipDir
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(to, rel), 0o755)
+		}
+		info, err := d.Info()
+		if err != nil || !info.Mode().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, rel), data, info.Mode())
+	})
+	require.NoError(t, err)
+	for _, e := range exercise.All() {
+		stub, err := from.Stub(e)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(to, filepath.FromSlash(e.File)), stub, 0o644))
+	}
+	return to
+}
