@@ -8,5 +8,5 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "01-namespaces"}))
+	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "01-namespaces", Reexec: reexecTest}))
 }

@@ -29,6 +29,7 @@ type Spec struct {
 
 	Root          *Root    `json:"root,omitempty"`
 	Mounts        []Mount  `json:"mounts,omitempty"`        // binds from the caller's file system, in order
+	Tmpfs         []string `json:"tmpfs,omitempty"`         // folders below Root that become empty and writable
 	System        bool     `json:"system,omitempty"`        // /proc, /sys and /dev below Root
 	MaskedPaths   []string `json:"maskedPaths,omitempty"`   // absolute, below Root; those that do not exist are skipped
 	ReadonlyPaths []string `json:"readonlyPaths,omitempty"` // likewise
