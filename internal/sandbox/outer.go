@@ -20,6 +20,9 @@ func outer(o Options) (int, error) {
 	// PR_SET_PDEATHSIG watches the thread that forked, not the process.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if o.Cgroup {
+		scope()
+	}
 	mode, uids, gids, err := pickMode()
 	if err != nil {
 		return 0, err
@@ -53,7 +56,8 @@ func outer(o Options) (int, error) {
 	var group *group
 	if o.Cgroup {
 		if group, err = newGroup(mode); err != nil {
-			cmd.Env = append(cmd.Env, groupVar+"=none: "+err.Error())
+			cmd.Env = append(cmd.Env, groupVar+"="+groupEnv{None: err.Error()}.env())
+			err = nil // no group is no reason for no sandbox
 		} else {
 			defer group.remove()
 			cmd.Env = append(cmd.Env, groupVar+"="+group.env())
