@@ -72,5 +72,7 @@ func Summary(w io.Writer, dir string) {
 			next = fmt.Sprintf(", next: %s (./lab test %s)", e.ID, e.ID)
 		}
 	}
-	fmt.Fprintf(w, "%d of %d written%s\n", written, total, next)
+	if total > 0 {
+		fmt.Fprintf(w, "%d of %d written%s\n", written, total, next)
+	}
 }
