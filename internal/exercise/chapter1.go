@@ -32,4 +32,48 @@ var chapter1 = []Exercise{
 			{"TestStart_ReturnsWhenItRuns", "Start returns while the program runs, and nothing is left of one that failed", 3},
 		},
 	},
+	{
+		ID: "1.3", Title: "pivot_root with private propagation", File: "01-namespaces/pivot.go",
+		Minutes: 45, Difficulty: 2, Points: 5, Anchor: "13-pivot_root-with-private-propagation",
+		Rungs: []Rung{
+			{"TestPivotRoot_TheDirectoryIsTheRoot", "the directory is /, with what was mounted below it", 2},
+			{"TestPivotRoot_NothingPropagates", "where mounts are shared, none of yours appears outside", 1},
+			{"TestPivotRoot_NoWayBack", "the old root is gone, also for a process that tries", 2},
+			{"TestPivotRoot_Readonly", "a read-only root refuses writing, a mount below it does not", 2},
+			{"TestPivotRoot_RefusesFilesAndLinks", "a root that is a file or a link is one clear error", 1},
+		},
+	},
+	{
+		ID: "1.4", Title: "/proc, /sys, /dev", File: "01-namespaces/system.go",
+		Minutes: 60, Difficulty: 2, Points: 6, Anchor: "14-proc-sys-dev",
+		Rungs: []Rung{
+			{"TestMountSystem_Proc", "/proc is the new PID namespace's, and harmless", 2},
+			{"TestMountSystem_Sys", "/sys is read-only, also where it must be the caller's", 1},
+			{"TestMountSystem_Nodes", "the six device nodes work, with and without real root", 2},
+			{"TestMountSystem_Terminals", "/dev/pts, shm, mqueue and the links are as programs expect", 2},
+			{"TestMountSystem_LinksLeadNowhere", "a root with links is refused, nothing is mounted through one", 3},
+		},
+	},
+	{
+		ID: "1.5", Title: "masked and read-only paths", File: "01-namespaces/mask.go",
+		Minutes: 35, Difficulty: 2, Points: 4, Anchor: "15-masked-and-read-only-paths",
+		Rungs: []Rung{
+			{"TestMask_Covers", "a masked file reads as empty, a masked directory lists nothing", 2},
+			{"TestMask_SkipsWhatIsMissing", "a path that does not exist hinders no other", 1},
+			{"TestMask_OnlyTheNullDevice", "a /dev/null that is something else is an error", 3},
+			{"TestReadonly_Tree", "nothing below the path can be written, mounts included", 2},
+			{"TestReadonly_LockedFlags", "it works in a user namespace, where flags are locked", 1},
+		},
+	},
+	{
+		ID: "1.6", Title: "id maps: rootless", File: "01-namespaces/idmap.go",
+		Minutes: 50, Difficulty: 2, Points: 5, Anchor: "16-id-maps-rootless",
+		Rungs: []Rung{
+			{"TestIDMap_Format", "a map is text, and one that the kernel would refuse is an error", 2},
+			{"TestIDMap_HostID", "an id inside is an id outside, or not mapped", 2},
+			{"TestIDMap_Plan", "who may write what: setgroups first, tools for ranges", 1},
+			{"TestMapIDs_Kernel", "a process in a user namespace is root there and you outside", 2},
+			{"TestMapIDs_Tools", "newuidmap and newgidmap do what they are told; their errors fit one line", 3},
+		},
+	},
 }
