@@ -1,0 +1,277 @@
+package box
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+	"mvdan.cc/sh/v3/expand"
+	"mvdan.cc/sh/v3/interp"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// shell is one sh: the interpreter, its children and its background jobs.
+type shell struct {
+	c           *cmd
+	r           *interp.Runner
+	kids        children
+	interactive bool
+
+	mu         sync.Mutex
+	cancel     context.CancelFunc // ends the line that runs now
+	foreground int                // children that ^C reaches by itself
+	waiting    bool               // in the builtin wait, which nothing can interrupt
+	jobs       map[int]*job       // by the number in $!: g1, g2, …
+}
+
+func sh(c *cmd) {
+	var opts []string
+	var command, login, fromStdin, interactive bool
+	for len(c.args) > 0 && len(c.args[0]) > 1 && (c.args[0][0] == '-' || c.args[0][0] == '+') {
+		a := c.args[0]
+		if c.args = c.args[1:]; a == "--" {
+			break
+		}
+		for _, o := range a[1:] {
+			switch {
+			case o == 'c':
+				command = true
+			case o == 'i':
+				interactive = true
+			case o == 'l':
+				login = true
+			case o == 's':
+				fromStdin = true
+			case o == 'o' && len(c.args) > 0:
+				opts, c.args = append(opts, a[:1]+"o", c.args[0]), c.args[1:]
+			case strings.ContainsRune("aefnux", o):
+				opts = append(opts, a[:1]+string(o))
+			default:
+				c.die(2, "-%c: no such option (usage: sh %s)", o, c.usage)
+			}
+		}
+	}
+	name, params, text := "sh", c.args, ""
+	if command {
+		if len(params) == 0 {
+			c.die(2, "-c: needs a command")
+		}
+		text, params = params[0], params[1:]
+	}
+	script := !command && !fromStdin && len(params) > 0
+	if (command || script) && len(params) > 0 {
+		name, params = params[0], params[1:]
+	}
+	interactive = interactive || !command && !script && term.IsTerminal(0) && term.IsTerminal(2)
+
+	s := newShell(c, append(append(opts, "--"), params...), interactive)
+	if login {
+		s.source("/etc/profile")
+	}
+	var status int
+	switch {
+	case command:
+		status = s.runText(strings.NewReader(text), name)
+	case script:
+		file, err := os.Open(name)
+		if err != nil {
+			c.die(127, "%s", why(err))
+		}
+		status = s.runText(file, name)
+		file.Close()
+	default:
+		status = s.runLines()
+	}
+	c.exit(status)
+}
+
+func newShell(c *cmd, params []string, interactive bool) *shell {
+	s := &shell{c: c, interactive: interactive, jobs: map[int]*job{}, cancel: func() {}}
+	env := os.Environ()
+	for _, def := range []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + home()} {
+		name, _, _ := strings.Cut(def, "=")
+		if _, ok := os.LookupEnv(name); !ok {
+			env = append(env, def)
+		}
+	}
+	if _, err := os.Getwd(); err != nil { // the directory is gone, or not below our root
+		c.check(os.Chdir("/"))
+	}
+	var err error
+	s.r, err = interp.New(interp.StdIO(os.Stdin, os.Stdout, os.Stderr), interp.Env(expand.ListEnviron(env...)),
+		interp.Params(params...), interp.Interactive(interactive), interp.CallHandler(s.call),
+		interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc { return s.exec }))
+	c.check(err)
+	if os.Getpid() == 1 {
+		s.kids.watch() // orphans of the whole namespace become ours to reap
+		dieOn(syscall.SIGHUP)
+		if !interactive {
+			dieOn(syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
+		}
+	}
+	if interactive {
+		s.catchSignals()
+	}
+	return s
+}
+
+func home() string {
+	if os.Getuid() == 0 {
+		return "/root"
+	}
+	return "/"
+}
+
+// runText runs a whole program: -c or a script file.
+func (s *shell) runText(r io.Reader, name string) int {
+	file, err := syntax.NewParser().Parse(r, name)
+	if err != nil {
+		s.c.die(2, "%s", err)
+	}
+	prepare(file)
+	return s.status(s.r.Run(context.Background(), file))
+}
+
+func (s *shell) source(path string) {
+	if file, err := os.Open(path); err == nil {
+		defer file.Close()
+		if prog, err := syntax.NewParser().Parse(file, path); err != nil {
+			s.c.warn(err)
+		} else {
+			for _, stmt := range prog.Stmts {
+				s.status(s.r.Run(context.Background(), stmt))
+			}
+		}
+	}
+}
+
+// runLines reads standard input and runs each command when it is complete, so
+// that a command may read what follows it.
+func (s *shell) runLines() int {
+	in := s.newInput()
+	status := 0
+	run := func(stmt *syntax.Stmt) (exited bool) {
+		prepare(stmt)
+		ctx, cancel := context.WithCancel(context.Background()) // background jobs outlive the line: no defer cancel()
+		s.mu.Lock()
+		s.cancel, s.waiting = cancel, false
+		s.mu.Unlock()
+		err := s.r.Run(ctx, stmt)
+		exited = s.r.Exited()
+		if errors.Is(err, context.Canceled) {
+			fmt.Fprintln(os.Stderr)
+			status = 128 + int(syscall.SIGINT)
+			s.r.Run(context.Background(), failWith(status))
+			return false
+		}
+		status = s.status(err)
+		return exited
+	}
+	if name, err := syntax.NewParser().Parse(strings.NewReader("_0="+s.c.name), ""); err == nil {
+		run(name.Stmts[0])
+	}
+	for !in.eof {
+		parser := syntax.NewParser()
+		in.more = parser.Incomplete
+		for stmts, err := range parser.InteractiveSeq(in) {
+			if err != nil {
+				if !errors.Is(err, errInterrupt) {
+					s.c.warn(err)
+					status = 2
+				}
+				if !s.interactive {
+					return max(status, 1)
+				}
+				break
+			}
+			if parser.Incomplete() {
+				continue
+			}
+			for _, stmt := range stmts {
+				if run(stmt) {
+					return status
+				}
+			}
+		}
+	}
+	s.r.Run(context.Background(), &syntax.File{}) // an end of input is an exit: the EXIT trap is due
+	if s.interactive {
+		fmt.Fprintln(os.Stderr)
+	}
+	return status
+}
+
+// failWith is a statement that sets $?.
+func failWith(status int) *syntax.Stmt {
+	f, _ := syntax.NewParser().Parse(strings.NewReader("(exit "+strconv.Itoa(status)+")"), "")
+	return f.Stmts[0]
+}
+
+func (s *shell) status(err error) int {
+	if exit := interp.ExitStatus(0); errors.As(err, &exit) {
+		return int(exit)
+	}
+	if err != nil {
+		s.c.warn(err)
+		return 1
+	}
+	return 0
+}
+
+// builtin runs printf, test and [ as the shell does, in a process of their own.
+func builtin(c *cmd) {
+	file, err := syntax.NewParser().Parse(strings.NewReader(c.name+` "$@"`), "")
+	c.check(err)
+	r, err := interp.New(interp.StdIO(nil, c.out, &named{c}), interp.Params(append([]string{"--"}, c.args...)...))
+	c.check(err)
+	if exit := interp.ExitStatus(0); errors.As(r.Run(context.Background(), file), &exit) {
+		c.status = int(exit)
+	}
+}
+
+// named turns the interpreter's `line:column: why` into `applet: why`.
+type named struct{ c *cmd }
+
+func (n *named) Write(p []byte) (int, error) {
+	msg := strings.TrimLeft(strings.TrimSpace(string(p)), "0123456789: ")
+	n.c.warn(errors.New(strings.TrimPrefix(msg, n.c.name+": ")))
+	return len(p), nil
+}
+
+// umask prints or sets the mask of the whole process, subshells included.
+func umask(hc interp.HandlerContext, args []string) error {
+	old := unix.Umask(0)
+	unix.Umask(old)
+	if len(args) == 0 {
+		fmt.Fprintf(hc.Stdout, "%04o\n", old)
+		return nil
+	}
+	n, err := strconv.ParseUint(args[0], 8, 32)
+	if err != nil || n > 0o777 {
+		fmt.Fprintf(hc.Stderr, "umask: %s: not an octal mask\n", args[0])
+		return interp.ExitStatus(1)
+	}
+	unix.Umask(int(n))
+	return nil
+}
+
+// exported is the environment for a child.
+func exported(env expand.Environ) []string {
+	var list []string
+	for name, v := range env.Each {
+		list = slices.DeleteFunc(list, func(kv string) bool { return strings.HasPrefix(kv, name+"=") })
+		if v.IsSet() && v.Exported && v.Kind == expand.String {
+			list = append(list, name+"="+v.String())
+		}
+	}
+	return list
+}
