@@ -95,7 +95,7 @@ func kernelPackages(depends string) []string {
 	for line := range strings.Lines(depends) {
 		name := strings.TrimRight(line, "\n")
 		for _, prefix := range []string{"linux-image-", "linux-modules-"} {
-			if rest, ok := strings.CutPrefix(name, prefix); ok && rest[:1] >= "0" && rest[:1] <= "9" {
+			if rest, ok := strings.CutPrefix(name, prefix); ok && strings.IndexAny(rest, "0123456789") == 0 {
 				packages = append(packages, name)
 			}
 		}

@@ -13,52 +13,51 @@ import (
 )
 
 // buildInit builds the guest's init into the cache; when nothing changed, go build only looks.
-func buildInit(ctx context.Context, moduleRoot string) (string, error) {
+func buildInit(ctx context.Context, moduleRoot string) (content []byte, err error) {
 	if moduleRoot == "" {
-		var err error
 		if moduleRoot, err = findModule(); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	cache, err := cacheDir()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	out := filepath.Join(cache, "vminit-"+runtime.GOARCH)
-	return out, goBuild(ctx, moduleRoot, out, "build", "-o", out, "-ldflags=-s -w", "./internal/vm/cmd/vminit")
+	return locked(out, func() error {
+		cmd := exec.CommandContext(ctx, "go", "build", "-o", out, "-ldflags=-s -w", "./internal/vm/cmd/vminit")
+		cmd.Dir = moduleRoot
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH)
+		if text, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build the init of the virtual machine: %w\n%s", err, text)
+		}
+		return nil
+	})
 }
 
-// goBuild runs the go command for a static Linux binary in out, one process at a time for each out: without the lock
-// somebody could ship a binary that somebody else's linker has half written.
-func goBuild(ctx context.Context, dir, out string, args ...string) error {
+// locked lets one process at a time build out, and reads it before it lets go: the go command may write in place, and
+// half a binary must not be shipped. The lock's file stays, since to remove it would let in those who wait.
+func locked(out string, build func() error) ([]byte, error) {
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
-		return fmt.Errorf("cache of the virtual machine: %w", err)
+		return nil, fmt.Errorf("cache of the virtual machine: %w", err)
 	}
 	lock, err := os.OpenFile(out+".lock", os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return fmt.Errorf("cache of the virtual machine: %w", err)
+		return nil, fmt.Errorf("cache of the virtual machine: %w", err)
 	}
 	defer lock.Close()
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return fmt.Errorf("lock %s: %w", lock.Name(), err)
+		return nil, fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH)
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return &BuildError{Command: "go " + strings.Join(args, " "), Output: string(text), Err: err}
+	if err := build(); err != nil {
+		return nil, err
 	}
-	return nil
+	content, err := os.ReadFile(out)
+	if err != nil {
+		return nil, fmt.Errorf("cache of the virtual machine: %w", err)
+	}
+	return content, nil
 }
-
-// BuildError is what the compiler had to say.
-type BuildError struct {
-	Command, Output string
-	Err             error
-}
-
-func (e *BuildError) Error() string { return fmt.Sprintf("%s: %v\n%s", e.Command, e.Err, e.Output) }
-func (e *BuildError) Unwrap() error { return e.Err }
 
 // findModule looks upwards from the working directory for this module's go.mod.
 func findModule() (string, error) {

@@ -182,7 +182,7 @@ func (cfg Config) writeInitramfs(ctx context.Context, w io.Writer, k Kernel, fil
 	if err != nil {
 		return err
 	}
-	t.put(wire.Dir+"/init", leaf{mode: 0o755, host: guestInit})
+	t.put(wire.Dir+"/init", leaf{mode: 0o755, data: guestInit})
 	// The kernel opens it for init before init has mounted anything.
 	t.put("/dev/console", leaf{mode: fs.ModeDevice | fs.ModeCharDevice | 0o600, rdev: [2]uint32{5, 1}})
 	if err := cfg.addModules(t, k, &job); err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -236,8 +237,8 @@ type tail struct {
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.buf = append(t.buf, p...); len(t.buf) > 8<<10 {
-		t.buf = append(t.buf[:0], t.buf[len(t.buf)-4<<10:]...)
+	if t.buf = append(t.buf, p...); len(t.buf) > 32<<10 {
+		t.buf = append(t.buf[:0], t.buf[len(t.buf)-16<<10:]...)
 	}
 	return len(p), nil
 }
@@ -253,5 +254,8 @@ func (t *tail) last(n int) string {
 		return r
 	}, string(t.buf))
 	lines := strings.Split(strings.TrimSpace(clean), "\n")
+	if i := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "Kernel panic") }); i >= 0 {
+		lines = lines[:i+1] // what follows are registers
+	}
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

@@ -153,6 +153,12 @@ func ended(state *os.ProcessState, err error) wire.Status {
 }
 
 func notStarted(err error) wire.Status {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		if _, statErr := os.Stat(path.Path); statErr == nil && errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: it is there, so its loader, its interpreter or its directory is not; build it with CGO_ENABLED=0", err)
+		}
+	}
 	code := 126
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
 		code = 127

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path"
 	"strings"
 )
@@ -44,3 +45,26 @@ func parseIndex(index, wanted string) (order []string) {
 
 // underscores makes names comparable: to the kernel nft-chain-nat and nft_chain_nat are one.
 func underscores(s string) string { return strings.ReplaceAll(s, "-", "_") }
+
+// node is a device file that must be there before its driver, which is loaded when it is first opened.
+type node struct {
+	path         string
+	major, minor uint32
+}
+
+// parseNodes finds the drivers with a devname and a number among their aliases: "devname:net/tun char-major-10-200".
+func parseNodes(index string) (nodes []node) {
+	for line := range strings.Lines(index) {
+		var n node
+		for _, alias := range strings.Fields(line) {
+			if path, ok := strings.CutPrefix(alias, "devname:"); ok {
+				n.path = path
+			}
+			fmt.Sscanf(alias, "char-major-%d-%d", &n.major, &n.minor) //nolint:errcheck // another alias
+		}
+		if n.path != "" && n.major != 0 {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
