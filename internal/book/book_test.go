@@ -42,10 +42,14 @@ func tree(t *testing.T) *workshop.Tree {
 }
 
 func pages(t *testing.T, root string) []*Page {
-	files, err := filepath.Glob(filepath.Join(root, "chapters", "*.md"))
-	require.NoError(t, err)
+	files := []string{filepath.Join(root, "README.md")}
+	for _, folder := range []string{"chapters", "chapters/instructors"} {
+		found, err := filepath.Glob(filepath.Join(root, folder, "*.md"))
+		require.NoError(t, err)
+		files = append(files, found...)
+	}
 	var pages []*Page
-	for _, file := range append(files, filepath.Join(root, "README.md")) {
+	for _, file := range files {
 		p, err := ReadPage(file)
 		require.NoError(t, err)
 		pages = append(pages, p)

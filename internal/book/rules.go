@@ -5,13 +5,18 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // maxWords is how much prose may stand between two things to run.
 const maxWords = 600
 
+// parts are the headings (or their beginnings) of every numbered chapter but 0.
+var parts = []string{"What you will have at the end", "The idea", "The proof", "What the real one does", "What is deliberately naive", "Questions"}
+
 var (
+	numbered = regexp.MustCompile(`^(\d\d)-.*\.md$`)
 	banned = regexp.MustCompile(`(?i)\b(simply|obviously|just)\b`)
 	link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 )
@@ -26,6 +31,15 @@ func (p *Page) Check(root string) []string {
 	}
 	for _, b := range p.Blocks {
 		p.checkBlock(root, b, func(format string, args ...any) { say(b.Line, format, args...) })
+	}
+	chapter := numbered.FindStringSubmatch(filepath.Base(p.Path))
+	isChapter := chapter != nil && filepath.Base(filepath.Dir(p.Path)) == "chapters"
+	if isChapter && chapter[1] != "00" {
+		for _, part := range parts {
+			if !slices.ContainsFunc(p.Headings, func(h Heading) bool { return strings.HasPrefix(h.Text, part) }) {
+				say(1, "no section %q", part)
+			}
+		}
 	}
 	words, fenced, since := 0, false, 1
 	for i, line := range strings.Split(p.Text, "\n") {
@@ -44,7 +58,7 @@ func (p *Page) Check(root string) []string {
 			say(i+1, "%q: say it without", m)
 		}
 		words += len(strings.Fields(line))
-		if words > maxWords {
+		if isChapter && words > maxWords {
 			say(since, "over %d words follow with nothing to run", maxWords)
 			words, since = 0, i+1
 		}
