@@ -20,7 +20,6 @@ import (
 // openTerminal makes the pair, sends the master up and takes the slave as stdio
 // and controlling terminal. The session is the process's own already.
 func openTerminal(owner *User) error {
-	unix.CloseOnExec(consoleFD)
 	master, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("terminal: open /dev/ptmx: %w", err)

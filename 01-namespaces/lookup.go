@@ -64,5 +64,8 @@ func programError(name string, err error) error {
 	}
 	var errno syscall.Errno
 	errors.As(err, &errno)
+	if errno == unix.ENOENT && unix.Access(name, unix.F_OK) == nil {
+		err = errors.New("its interpreter (the #! line, or the dynamic loader) is not below this root")
+	}
 	return &StartError{Program: true, Errno: errno, Text: fmt.Sprintf("execute %s: %v", name, err)}
 }

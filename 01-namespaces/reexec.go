@@ -31,8 +31,7 @@ func Reexec() {
 		return
 	}
 	runtime.LockOSThread() // what setup changes belongs to one thread, which must execute the program
-	err := Init()
-	fmt.Fprintln(os.Stderr, "init:", err)
+	fmt.Fprintln(os.Stderr, "init:", Init())
 	os.Exit(125)
 }
 

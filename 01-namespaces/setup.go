@@ -3,6 +3,7 @@ package namespaces
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"syscall"
@@ -21,6 +22,10 @@ import (
 // Every call acts on this thread, which is the one that executes the program.
 func setup(spec *Spec) error {
 	runtime.LockOSThread()
+	// A descriptor that the caller's own caller left open is none of the program's business.
+	if err := unix.CloseRange(consoleFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("close_range: %w", err)
+	}
 	steps := []struct {
 		asked bool
 		do    func() error
