@@ -17,8 +17,8 @@ var parts = []string{"What you will have at the end", "The idea", "The proof", "
 
 var (
 	numbered = regexp.MustCompile(`^(\d\d)-.*\.md$`)
-	banned = regexp.MustCompile(`(?i)\b(simply|obviously|just)\b`)
-	link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	banned   = regexp.MustCompile(`(?i)\b(simply|obviously|just)\b`)
+	link     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 )
 
 // Check returns everything that is wrong with a page besides its sessions, each
