@@ -68,9 +68,7 @@ func Test(ctx context.Context, spec TestSpec, out io.Writer) (exitCode int, err 
 	for _, p := range packages {
 		r := &report{pkg: p.ImportPath, out: out, stream: verbose}
 		if spec.JSON {
-			if err := r.convert(ctx); err != nil {
-				return 1, err
-			}
+			r.asJSON(ctx)
 		}
 		if len(p.TestGoFiles)+len(p.XTestGoFiles) == 0 {
 			r.end("?   \t" + p.ImportPath + "\t[no test files]\n")
@@ -150,8 +148,8 @@ func (spec TestSpec) list(ctx context.Context) ([]*testPackage, error) {
 	return packages, nil
 }
 
-// build compiles into the cache, under a name that stands for checkout, package and overlay, so that the number of
-// binaries kept is that of packages. Symbols are left out as `go test` does when it runs what it builds.
+// build compiles into the cache, under a name that stands for checkout and package, so that no more are kept than
+// there are packages. Symbols are left out as `go test` does when it runs what it builds.
 func (spec TestSpec) build(ctx context.Context, p *testPackage) ([]byte, error) {
 	cache, err := cacheDir()
 	if err != nil {
@@ -161,7 +159,7 @@ func (spec TestSpec) build(ctx context.Context, p *testPackage) ([]byte, error) 
 	if err != nil {
 		return nil, fmt.Errorf("package %s: %w", p.ImportPath, err)
 	}
-	sum := sha256.Sum256([]byte(spec.ModuleRoot + "\x00" + p.ImportPath + "\x00" + spec.Overlay))
+	sum := sha256.Sum256([]byte(spec.ModuleRoot + "\x00" + p.ImportPath))
 	out := filepath.Join(cache, "tests", filepath.Base(p.Dir)+"-"+hex.EncodeToString(sum[:6])+".test")
 	return locked(out, func() error {
 		return gotest.Build(ctx, spec.ModuleRoot, filepath.ToSlash(dir), spec.Overlay, out, "-ldflags=-s -w")

@@ -17,26 +17,35 @@ type report struct {
 	none   bool // the binary said that no test matched
 	open   bool // the last line has no end yet
 
-	json      io.WriteCloser // test2json's input, or nil
-	converter *exec.Cmd
+	begin    func() error // before the first output, or nil
+	finished func()       // after the last, or nil
 }
 
-// convert has everything pass through test2json, which makes the events that `go test -json` prints.
-func (r *report) convert(ctx context.Context) error {
-	r.converter = exec.CommandContext(ctx, "go", "tool", "test2json", "-t", "-p", r.pkg)
-	r.converter.Stdout = r.out
-	in, err := r.converter.StdinPipe()
-	if err == nil {
-		err = r.converter.Start()
+// asJSON has everything pass through test2json, which makes the events that `go test -json` prints. It is started with
+// the first output, so that there is only one at a time.
+func (r *report) asJSON(ctx context.Context) {
+	r.stream, r.begin = true, func() error {
+		r.begin = nil
+		cmd := exec.CommandContext(ctx, "go", "tool", "test2json", "-t", "-p", r.pkg)
+		cmd.Stdout = r.out
+		in, err := cmd.StdinPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			return fmt.Errorf("go tool test2json: %w", err)
+		}
+		r.out, r.finished = in, func() { in.Close(); cmd.Wait() } //nolint:errcheck // it prints what it could make of it
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("go tool test2json: %w", err)
-	}
-	r.json, r.out, r.stream = in, in, true
-	return nil
 }
 
 func (r *report) Write(p []byte) (int, error) {
+	if r.begin != nil {
+		if err := r.begin(); err != nil {
+			return 0, err
+		}
+	}
 	r.open = len(p) > 0 && p[len(p)-1] != '\n'
 	r.none = r.none || bytes.Contains(p, []byte("testing: warning: no tests to run"))
 	if r.stream {
@@ -74,10 +83,11 @@ func (r *report) finish(result Result) (ok bool) {
 
 // end prints what was held back, and the last line.
 func (r *report) end(line string) {
-	r.held.WriteTo(r.out) //nolint:errcheck // the terminal is gone
-	io.WriteString(r.out, line)
-	if r.json != nil {
-		r.json.Close()
-		r.converter.Wait() //nolint:errcheck // it prints what it could make of it
+	held := r.held.String()
+	r.held.Reset()
+	r.stream = true
+	io.WriteString(r, held+line) //nolint:errcheck // the terminal is gone
+	if r.finished != nil {
+		r.finished()
 	}
 }

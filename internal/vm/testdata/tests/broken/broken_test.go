@@ -1,0 +1,6 @@
+// Package broken compiles only when laid over.
+package broken
+
+import "testing"
+
+func TestBroken(t *testing.T) { undefined() }
