@@ -27,7 +27,6 @@ func find(c *cmd) {
 		roots = []string{"."}
 	}
 	minDepth, maxDepth, acts := 0, 1<<30, false
-	var pruned string
 	var doomed []string
 	next := func(of string) string {
 		if args = args[1:]; len(args) == 0 {
@@ -65,13 +64,6 @@ func find(c *cmd) {
 				c.die(2, "-type %s: not one of f d l p s c b", args[0])
 			}
 			t = func(_ string, d os.DirEntry) bool { return d.Type() == kind }
-		case "-size":
-			s := next(op)
-			n := c.size(strings.ToUpper(strings.TrimSuffix(strings.TrimLeft(s, "+-"), "c")))
-			t = func(_ string, d os.DirEntry) bool {
-				fi, err := d.Info()
-				return err == nil && (s[0] == '+' && fi.Size() > n || s[0] == '-' && fi.Size() < n || fi.Size() == n)
-			}
 		case "-perm":
 			s := next(op)
 			n, err := strconv.ParseUint(strings.TrimLeft(s, "-/"), 8, 32)
@@ -84,15 +76,6 @@ func find(c *cmd) {
 				mode := uint64(fi.Sys().(*syscall.Stat_t).Mode & 0o7777)
 				return s[0] == '-' && mode&n == n || s[0] == '/' && mode&n != 0 || mode == n
 			}
-		case "-empty":
-			t = func(path string, d os.DirEntry) bool {
-				if d.IsDir() {
-					list, err := os.ReadDir(path)
-					return err == nil && len(list) == 0
-				}
-				fi, err := d.Info()
-				return err == nil && fi.Mode().IsRegular() && fi.Size() == 0
-			}
 		case "-print", "-print0":
 			end := "\n"
 			if op == "-print0" {
@@ -100,8 +83,6 @@ func find(c *cmd) {
 			}
 			acts = true
 			t = func(path string, _ os.DirEntry) bool { c.out.WriteString(path + end); return true }
-		case "-prune":
-			t = func(path string, d os.DirEntry) bool { pruned = path; return true }
 		case "-delete":
 			acts = true
 			t = func(path string, _ os.DirEntry) bool { doomed = append(doomed, path); return true }
@@ -140,13 +121,12 @@ func find(c *cmd) {
 			if path != root && depth == 0 { // root "/" or with a slash at its end
 				depth = 1
 			}
-			pruned = ""
 			if depth >= minDepth && slices.ContainsFunc(either, func(all []test) bool {
 				return !slices.ContainsFunc(all, func(t test) bool { return !t(path, d) })
 			}) && !acts {
 				fmt.Fprintln(c.out, path)
 			}
-			if d.IsDir() && (depth >= maxDepth || pruned == path) {
+			if d.IsDir() && depth >= maxDepth {
 				return filepath.SkipDir
 			}
 			return nil

@@ -1,6 +1,7 @@
 package box
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -103,7 +104,10 @@ func (in *input) readLine(prompt string) (string, error) {
 // keys is the terminal with ^C turned into "end of line, erase, enter".
 type keys struct{ interrupted bool }
 
-func (k *keys) Write(p []byte) (int, error) { return os.Stderr.Write(p) }
+func (k *keys) Write(p []byte) (int, error) {
+	_, err := os.Stderr.Write(bytes.ReplaceAll(p, []byte("\r\n"), []byte("\n"))) // OPOST adds the return
+	return len(p), err
+}
 
 func (k *keys) Read(p []byte) (int, error) {
 	n, err := os.Stdin.Read(p[:max(1, len(p)-8)])

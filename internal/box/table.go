@@ -26,7 +26,7 @@ var applets = []applet{
 	{"echo", echo, "[-n] [WORD...]"},
 	{"env", env, "[-i] [-u NAME] [NAME=VALUE...] [COMMAND [ARG...]]"},
 	{"false", fail, ""},
-	{"find", find, "[PATH...] [-name|-iname|-path GLOB] [-type T] [-size N] [-perm N] [-empty] [-prune] [-exec CMD ;] [-delete] [-print|-print0]"},
+	{"find", find, "[PATH...] [-name|-iname|-path GLOB] [-type T] [-perm N] [-exec CMD ;] [-delete] [-print|-print0]"},
 	{"free", free, "[-hmb]"},
 	{"grep", grep, "[-EFHchilnoqrsvwx] [-e] PATTERN [FILE...]"},
 	{"head", head, "[-n N | -c N] [FILE...]"},
