@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +17,9 @@ import (
 // commands are the verbs in the order in which help lists them; one file each.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
+		nextCmd(), statusCmd(), testCmd(), hintCmd(), diffCmd(),
+		solveCmd(), resetCmd(), runCmd(), startCmd(),
+		// verifyCmd and gradeCmd join with their files
 		devCmd(),
 	}
 }
@@ -53,13 +59,17 @@ func run(args []string) int {
 	root.SetArgs(args)
 	running := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { running = true }
-	err := root.Execute()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
 	e := new(exit)
 	switch {
 	case errors.As(err, &e):
+	case ctx.Err() != nil:
+		e = &exit{exitTrouble, errors.New("interrupted")}
 	case running:
 		e = &exit{exitTrouble, err}
 	default: // cobra refused the command line

@@ -113,6 +113,8 @@ func parse(r io.Reader, live io.Writer) *Result {
 					res.Tests = append(res.Tests, Test{Name: current, Outcome: Unended})
 				}
 				line = ""
+			} else if len(f) == 2 && f[1] == "NAME" { // "=== NAME" alone: of no test from here
+				current, line = "", ""
 			} else if m := ended.FindStringSubmatch(line); m != nil {
 				current = top(m[2])
 				if i, ok := index[current]; ok && current == m[2] {

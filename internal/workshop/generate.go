@@ -13,9 +13,12 @@ import (
 // Generated returns what the generated files must hold: solutions/overlay.json
 // from the table, solutions/stubs.txtar from the exercises that still bear their
 // mark and, for those that do not, from the archive as it is.
-func (t *Tree) Generated() (map[string][]byte, error) {
+func (t *Tree) Generated() (map[string][]byte, error) { return t.GeneratedFor(exercise.All()) }
+
+// GeneratedFor is Generated over another table.
+func (t *Tree) GeneratedFor(table []exercise.Exercise) (map[string][]byte, error) {
 	stubs := &txtar.Archive{Comment: []byte("The pristine stubs. Generated from the exercises' files; do not edit.\n\n")}
-	for _, e := range exercise.All() {
+	for _, e := range table {
 		src, err := os.ReadFile(t.Path(e.File))
 		if err != nil || !HasMark(src, e.ID) {
 			if src, err = t.Stub(e); err != nil {
@@ -24,7 +27,7 @@ func (t *Tree) Generated() (map[string][]byte, error) {
 		}
 		stubs.Files = append(stubs.Files, txtar.File{Name: e.File, Data: src})
 	}
-	return map[string][]byte{OverlayFile: solutionsOverlay(), StubsFile: txtar.Format(stubs)}, nil
+	return map[string][]byte{OverlayFile: solutionsOverlay(table), StubsFile: txtar.Format(stubs)}, nil
 }
 
 // Generate writes the generated files. It is for the workshop's makers: in a

@@ -33,23 +33,25 @@ func (t *Tree) yours() (map[string]string, error) {
 // Remember notes that the tests passed (or no longer pass) on the content that
 // was tested; src is what the test saw, not what is on disk by now.
 func (t *Tree) Remember(e exercise.Exercise, src []byte, passed bool) error {
-	yours, err := t.yours()
-	if err != nil {
-		return err
-	}
-	switch {
-	case passed:
-		yours[e.ID] = hash(src)
-	case yours[e.ID] == hash(src):
-		delete(yours, e.ID)
-	default:
-		return nil
-	}
-	data, err := json.MarshalIndent(yours, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeFile(t.Path(yoursFile), append(data, '\n'))
+	return t.locked(func() error {
+		yours, err := t.yours()
+		if err != nil {
+			return err
+		}
+		switch {
+		case passed:
+			yours[e.ID] = hash(src)
+		case yours[e.ID] == hash(src):
+			delete(yours, e.ID)
+		default:
+			return nil
+		}
+		data, err := json.MarshalIndent(yours, "", "  ")
+		if err != nil {
+			return err
+		}
+		return writeFile(t.Path(yoursFile), append(data, '\n'))
+	})
 }
 
 // writeFile replaces a file in one step, so that a reader never sees half of it.

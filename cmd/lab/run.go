@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"coracle/internal/exercise"
+	"coracle/internal/trial"
+	"coracle/internal/workshop"
+)
+
+func runCmd() *cobra.Command {
+	var mine []string
+	cmd := &cobra.Command{
+		Use:   "run [--mine N.M] N PROGRAM [ARG...]",
+		Short: "Run a chapter's program, what you have not written borrowed",
+		Long: `Builds a program of chapter N (its folder cmd/), with the reference for every
+exercise that is not yours, and becomes it: signals, the terminal and the exit
+status are the program's own. Flags after PROGRAM belong to the program.`,
+		Example: `  ./lab run 1 isolate -- sh
+  ./lab run --mine 1.3 1 isolate -- sh    with your 1.3 although it is not green yet`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage("usage: ./%s", cmd.UseLine())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := tree()
+			if err != nil {
+				return err
+			}
+			c, err := chapter(args[0])
+			if err != nil {
+				return err
+			}
+			programs := programs(t, c)
+			if len(args) < 2 || !slices.Contains(programs, args[1]) {
+				what := "which program?"
+				if len(args) > 1 {
+					what = fmt.Sprintf("no program %q.", args[1])
+				}
+				if len(programs) == 0 {
+					return usage("chapter %d has no programs yet", c.N)
+				}
+				return usage("%s Chapter %d has: %s", what, c.N, strings.Join(programs, ", "))
+			}
+			for _, id := range mine {
+				if _, err := one(id); err != nil {
+					return err
+				}
+			}
+			bin, err := buildProgram(cmd.Context(), t, c, args[1], mine)
+			if err != nil {
+				return err
+			}
+			env, err := programEnv(cmd.Context(), t)
+			if err != nil {
+				return err
+			}
+			return fmt.Errorf("execute %s: %w", bin, syscall.Exec(bin, append([]string{args[1]}, args[2:]...), env))
+		},
+	}
+	cmd.Flags().SetInterspersed(false)
+	cmd.Flags().StringSliceVar(&mine, "mine", nil, "take these exercises from you, green or not")
+	return cmd
+}
+
+// programs lists the folders below the chapter's cmd.
+func programs(t *workshop.Tree, c exercise.Chapter) (names []string) {
+	entries, _ := os.ReadDir(t.Path(c.Dir + "/cmd"))
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// buildProgram compiles a chapter's program and says on stderr what is borrowed.
+func buildProgram(ctx context.Context, t *workshop.Tree, c exercise.Chapter, name string, mine []string) (string, error) {
+	layer, borrowed, err := t.Borrow(mine...)
+	if err != nil {
+		return "", err
+	}
+	overlay, err := t.Write(layer)
+	if err != nil {
+		return "", err
+	}
+	bin := t.Path(".lab/cache/bin/" + name)
+	if err := os.MkdirAll(filepath.Dir(bin), 0o755); err != nil {
+		return "", err
+	}
+	args := []string{"build", "-buildvcs=false", "-o", bin}
+	if overlay != "" {
+		args = append(args, "-overlay", overlay)
+	}
+	build := exec.CommandContext(ctx, "go", append(args, "./"+c.Dir+"/cmd/"+name)...)
+	build.Dir = t.Root
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	note, clear := notes()
+	note("building " + name)
+	out, err := build.CombinedOutput()
+	clear()
+	var status *exec.ExitError
+	if errors.As(err, &status) && len(out) > 0 {
+		return "", errors.New(trial.Explain(t, layer, string(out)))
+	}
+	if err != nil {
+		return "", fmt.Errorf("build %s: %w", name, err)
+	}
+	borrowed = slices.DeleteFunc(borrowed, func(e exercise.Exercise) bool { return e.Chapter() > c.N })
+	if len(borrowed) > 0 {
+		fmt.Fprintf(os.Stderr, "lab: borrowed from the reference: %s\n", trial.Borrowing(borrowed))
+	}
+	return bin, nil
+}
+
+// programEnv is the environment of a chapter's program.
+func programEnv(ctx context.Context, t *workshop.Tree) ([]string, error) {
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, rootVar+"=") })
+	return env, nil
+}

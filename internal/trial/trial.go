@@ -1,0 +1,304 @@
+package trial
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"coracle/internal/exercise"
+	"coracle/internal/gotest"
+	"coracle/internal/workshop"
+)
+
+// Options say what to try.
+type Options struct {
+	Exercises []exercise.Exercise // all of one folder
+	Mine      []string            // further exercises to take from the reader, whatever their state
+	Note      func(string)        // hears what takes time; may be nil
+	Run       Runner              // nil: on this machine
+}
+
+// A Runner runs a test binary built for dir, a slash path below the root.
+type Runner func(ctx context.Context, bin, dir string, o gotest.Options) (*gotest.Result, error)
+
+// Verdict is what became of an exercise.
+type Verdict string
+
+const (
+	NotWritten  Verdict = "not written"
+	StillMarked Verdict = "edited, but still marked"
+	Broken      Verdict = "does not compile"
+	Failed      Verdict = "failed"
+	Passed      Verdict = "passed"
+	Cannot      Verdict = "machine cannot" // nothing failed, and nothing could be tried
+)
+
+// A Trial is one exercise's part in a report.
+type Trial struct {
+	Exercise exercise.Exercise
+	Verdict  Verdict
+	Rungs    []Rung
+	Compile  *CompileError // of Broken
+	Looks    string        // the known mistake that the failure looks like
+	New      bool          // passed, and was not yours before
+	src      []byte
+}
+
+// A Rung is one test's part in it.
+type Rung struct {
+	exercise.Rung
+	Name    string // "1.2a"
+	Outcome gotest.Outcome
+	Why     string // of a skip: what the machine lacks
+	Output  string // rewritten for the reader
+	Elapsed time.Duration
+}
+
+// NotReached is the outcome of a rung that never began.
+const NotReached gotest.Outcome = "not reached"
+
+// A Report is what one folder's tests said.
+type Report struct {
+	Dir      string
+	Trials   []Trial
+	Borrowed []exercise.Exercise // of this chapter and those before
+	Compile  *CompileError       // of a file that is no exercise; nothing was run then
+	Rest     string              // output of no test
+	Build    time.Duration
+	Tests    time.Duration
+}
+
+// OK says whether nothing that is written failed.
+func (r *Report) OK() bool {
+	if r.Compile != nil {
+		return false
+	}
+	return !slices.ContainsFunc(r.Trials, func(t Trial) bool { return t.Verdict == Failed || t.Verdict == Broken })
+}
+
+// First returns the first exercise that needs work, nil if there is none.
+func (r *Report) First() *Trial {
+	for i, t := range r.Trials {
+		if t.Verdict == Failed || t.Verdict == Broken {
+			return &r.Trials[i]
+		}
+	}
+	return nil
+}
+
+// Run tries the exercises and remembers what passed.
+func Run(ctx context.Context, t *workshop.Tree, o Options) (*Report, error) {
+	if o.Note == nil {
+		o.Note = func(string) {}
+	}
+	if o.Run == nil {
+		o.Run = func(ctx context.Context, bin, dir string, g gotest.Options) (*gotest.Result, error) {
+			return gotest.Run(ctx, bin, t.Path(dir), g)
+		}
+	}
+	rep := &Report{Dir: o.Exercises[0].Dir()}
+	for _, e := range o.Exercises {
+		state, err := t.State(e)
+		if err != nil && state == workshop.Unwritten {
+			return nil, err
+		}
+		v := map[workshop.State]Verdict{workshop.Unwritten: NotWritten, workshop.Marked: StillMarked}[state]
+		rep.Trials = append(rep.Trials, Trial{Exercise: e, Verdict: v, New: state != workshop.Yours})
+	}
+	if !slices.ContainsFunc(rep.Trials, open) {
+		return rep, nil
+	}
+	bin, layer, err := build(ctx, t, rep, o)
+	if err != nil || bin == "" {
+		return rep, err
+	}
+	if err := runAll(ctx, t, rep, o, bin, layer); err != nil {
+		return rep, err
+	}
+	return rep, remember(t, rep)
+}
+
+// open: its tests are still to be run.
+func open(t Trial) bool { return t.Verdict == "" }
+
+// build compiles the tests, leaving out exercises that do not compile, until
+// what was compiled is what is on disk. bin is "" if there is nothing to run.
+func build(ctx context.Context, t *workshop.Tree, rep *Report, o Options) (bin string, layer workshop.Layer, err error) {
+	start := time.Now()
+	defer func() { rep.Build = time.Since(start) }()
+	o.Note("building the tests of " + rep.Dir)
+	for round := 0; round < 20; round++ {
+		mine := slices.Clone(o.Mine)
+		for i := range rep.Trials {
+			tr := &rep.Trials[i]
+			if !open(*tr) {
+				continue
+			}
+			if tr.src, err = os.ReadFile(t.Path(tr.Exercise.File)); err != nil {
+				return "", nil, err
+			}
+			mine = append(mine, tr.Exercise.ID)
+		}
+		if len(mine) == len(o.Mine) {
+			return "", nil, nil
+		}
+		var borrowed []exercise.Exercise
+		if layer, borrowed, err = t.Borrow(mine...); err != nil {
+			return "", nil, err
+		}
+		for _, tr := range rep.Trials { // one that is yours by hash may still not compile with the rest
+			if tr.Verdict == Broken {
+				layer = layer.With(t.Reference(tr.Exercise))
+			}
+		}
+		rep.Borrowed = upTo(borrowed, o.Exercises[0].Chapter())
+		overlay, err := t.Write(layer)
+		if err != nil {
+			return "", nil, err
+		}
+		bin = t.Path(fmt.Sprintf(".lab/cache/bin/%s-%.8x.test", strings.ReplaceAll(rep.Dir, "/", "-"), sha256.Sum256([]byte(overlay))))
+		prune(filepath.Dir(bin), 20)
+		err = gotest.Build(ctx, t.Root, rep.Dir, overlay, bin)
+		var failed *gotest.BuildError
+		switch {
+		case errors.As(err, &failed):
+			if c := compileError(t, layer, failed.Output); !rep.blame(c) {
+				rep.Compile = c
+				return "", nil, nil
+			}
+		case err != nil:
+			return "", nil, err
+		case rep.unchanged(t):
+			return bin, layer, nil
+		}
+	}
+	return "", nil, fmt.Errorf("the exercises of %s change faster than they compile", rep.Dir)
+}
+
+// blame gives a compile error to the exercise that it is in.
+func (r *Report) blame(c *CompileError) bool {
+	for i := range r.Trials {
+		if tr := &r.Trials[i]; open(*tr) && tr.Exercise.ID == c.ID {
+			tr.Verdict, tr.Compile = Broken, c
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Report) unchanged(t *workshop.Tree) bool {
+	for _, tr := range r.Trials {
+		if open(tr) {
+			if now, err := os.ReadFile(t.Path(tr.Exercise.File)); err != nil || !bytes.Equal(now, tr.src) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// runAll runs the rungs of every open exercise; what a crash kept from running
+// is run again without the test that crashed.
+func runAll(ctx context.Context, t *workshop.Tree, rep *Report, o Options, bin string, layer workshop.Layer) error {
+	start := time.Now()
+	defer func() { rep.Tests = time.Since(start) }()
+	var todo []string
+	for i := range rep.Trials {
+		if tr := &rep.Trials[i]; open(*tr) {
+			for _, r := range tr.Exercise.Rungs {
+				todo = append(todo, r.Test)
+				tr.Rungs = append(tr.Rungs, Rung{Rung: r, Name: tr.Exercise.ID + tr.Exercise.RungLetter(r.Test), Outcome: NotReached})
+			}
+		}
+	}
+	rewrite := rewriter(t, layer)
+	for len(todo) > 0 {
+		o.Note("running the tests of " + rep.Dir)
+		res, err := o.Run(ctx, bin, rep.Dir, gotest.Options{Run: todo, Timeout: 3 * time.Minute})
+		if err != nil {
+			return err
+		}
+		rep.Rest = rewrite(res.Rest)
+		before := len(todo)
+		for _, test := range res.Tests {
+			todo = slices.DeleteFunc(todo, func(name string) bool { return name == test.Name })
+			rep.take(test, rewrite)
+		}
+		if len(todo) == before || res.Exit == 0 {
+			break
+		}
+	}
+	for i := range rep.Trials {
+		if tr := &rep.Trials[i]; open(*tr) {
+			tr.judge()
+			if tr.Verdict == Failed {
+				tr.Looks = diagnose(t, tr)
+			}
+		}
+	}
+	return nil
+}
+
+func (r *Report) take(test gotest.Test, rewrite func(string) string) {
+	for i := range r.Trials {
+		for j := range r.Trials[i].Rungs {
+			rung := &r.Trials[i].Rungs[j]
+			if rung.Test != test.Name {
+				continue
+			}
+			rung.Outcome, rung.Elapsed, rung.Output = test.Outcome, test.Elapsed, rewrite(test.Output)
+			if test.Outcome == gotest.Skip {
+				_, rung.Why, _ = strings.Cut(test.Output, ": ") // after file:line
+				rung.Why = strings.TrimSpace(rung.Why)
+			}
+		}
+	}
+}
+
+// cannot begins a skip that is the machine's fault; it is sandbox.Cannot, without
+// linking a package that only Linux has.
+const cannot = "machine cannot: "
+
+// judge sums up the rungs. A rung that the machine cannot do is nobody's
+// failure; any other that did not pass is.
+func (t *Trial) judge() {
+	t.Verdict = Cannot
+	for _, r := range t.Rungs {
+		switch {
+		case r.Outcome == gotest.Pass && t.Verdict == Cannot:
+			t.Verdict = Passed
+		case r.Outcome == gotest.Pass || r.Outcome == gotest.Skip && strings.HasPrefix(r.Why, cannot):
+		default:
+			t.Verdict = Failed
+		}
+	}
+}
+
+func upTo(es []exercise.Exercise, chapter int) []exercise.Exercise {
+	return slices.DeleteFunc(es, func(e exercise.Exercise) bool { return e.Chapter() > chapter })
+}
+
+// prune keeps the newest files of a cache folder.
+func prune(dir string, keep int) {
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) <= keep {
+		return
+	}
+	age := func(e os.DirEntry) time.Time {
+		if fi, err := e.Info(); err == nil {
+			return fi.ModTime()
+		}
+		return time.Time{}
+	}
+	slices.SortFunc(entries, func(a, b os.DirEntry) int { return age(b).Compare(age(a)) })
+	for _, e := range entries[keep:] {
+		os.Remove(filepath.Join(dir, e.Name()))
+	}
+}
