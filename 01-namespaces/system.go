@@ -34,9 +34,9 @@ import "coracle/internal/exercise"
 //   - gid=5, the group tty, is refused with EINVAL where no id 5 is mapped: mount
 //     devpts without it then;
 //   - sysfs belongs to the owner of the network namespace: if that is the host's,
-//     mounting it is refused with EPERM. Bind the caller's /sys instead, with all
-//     that is mounted on it, and make all of it read-only (mount_setattr(2) with
-//     AT_RECURSIVE).
+//     mounting it is refused with EPERM. Take a copy of the caller's /sys instead,
+//     with all that is mounted on it (MS_BIND|MS_REC, or open_tree(2)), and make all
+//     of it read-only (mount_setattr(2) with AT_RECURSIVE).
 //
 // Mode bits given to mkdir, mknod and open pass through the umask; set it to 0 or
 // chmod afterwards.
@@ -58,7 +58,8 @@ var _ = todo("1.4")
 // nothing is mounted through it.
 //
 // Done when: `./lab test 1.4` is green. May use, of golang.org/x/sys/unix:
-// Openat2, Mkdirat, Mount, MountSetattr, Mknodat, Mkdev, Symlinkat, Umask; os.NewFile.
+// Open, Openat2, Mkdirat, Mount, OpenTree, MountSetattr, MoveMount, Mknodat, Mkdev,
+// Symlinkat, Umask, Close.
 func MountSystem(root string) error {
 	return exercise.Unwritten("1.4")
 }
