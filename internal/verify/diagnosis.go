@@ -1,0 +1,132 @@
+package verify
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// DiagnosisFile says which tests each mistake fails. It is written from what was
+// seen (lab dev gen, or verify's Update) and read by ./lab test.
+const DiagnosisFile = "solutions/mistakes.json"
+
+// A Mistake is one entry of DiagnosisFile, listed under its exercise.
+type Mistake struct {
+	Name   string   `json:"name"`
+	Phrase string   `json:"phrase"`
+	Fails  []string `json:"fails"` // in the order in which they run
+}
+
+type diagnosis struct {
+	mu     sync.Mutex
+	byID   map[string][]Mistake
+	partly map[string]bool // some of its tests could not run here
+}
+
+func newDiagnosis() *diagnosis {
+	return &diagnosis{byID: map[string][]Mistake{}, partly: map[string]bool{}}
+}
+
+// add is called by each judgement, so the last one counts.
+func (d *diagnosis) add(v variant, fails []string, partly bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := slices.DeleteFunc(d.byID[v.e.ID], func(m Mistake) bool { return m.Name == v.name })
+	list = append(list, Mistake{v.name, v.says, fails})
+	slices.SortFunc(list, func(a, b Mistake) int { return cmp.Compare(a.Name, b.Name) })
+	d.byID[v.e.ID] = list
+	d.partly[v.file] = partly
+}
+
+// diagnosis compares DiagnosisFile with what was seen, or writes it. What this
+// machine could not see stays as it is.
+func (r *run) diagnosis(seen *diagnosis) error {
+	kept := map[string][]Mistake{}
+	data, err := os.ReadFile(r.Tree.Path(DiagnosisFile))
+	if err == nil {
+		err = json.Unmarshal(data, &kept)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		r.report.fail(DiagnosisFile, "./lab dev gen", "cannot be read: %v", err)
+		return nil
+	}
+	fresh := map[string][]Mistake{}
+	for _, e := range r.Exercises {
+		vs, err := r.variants(e, "mistakes", "Mistake")
+		if err != nil {
+			return err
+		}
+		for _, v := range vs {
+			old, had := lookup(kept[e.ID], v.name)
+			now, have := lookup(seen.byID[e.ID], v.name)
+			if !have || had && old.Phrase == v.says && seen.partly[v.file] && subset(now.Fails, old.Fails) {
+				if !had {
+					continue
+				}
+				now = old
+			}
+			fresh[e.ID] = append(fresh[e.ID], now)
+		}
+	}
+	want, err := json.MarshalIndent(fresh, "", "  ")
+	if err != nil {
+		return err
+	}
+	want = append(want, '\n')
+	switch {
+	case bytes.Equal(data, want):
+		r.report.pass(1)
+	case r.o.Update:
+		r.report.note(DiagnosisFile, "", "written")
+		return os.WriteFile(r.Tree.Path(DiagnosisFile), want, 0o644)
+	default:
+		var stale []string
+		for _, e := range r.Exercises {
+			a, _ := json.Marshal(kept[e.ID])
+			b, _ := json.Marshal(fresh[e.ID])
+			if !bytes.Equal(a, b) {
+				stale = append(stale, e.ID)
+			}
+		}
+		r.report.fail(DiagnosisFile, "./lab verify --update writes it", "does not say what was seen of %s", cmp.Or(strings.Join(stale, ", "), "a form of its own"))
+	}
+	return nil
+}
+
+func lookup(ms []Mistake, name string) (Mistake, bool) {
+	for _, m := range ms {
+		if m.Name == name {
+			return m, true
+		}
+	}
+	return Mistake{}, false
+}
+
+func subset(a, b []string) bool {
+	return !slices.ContainsFunc(a, func(s string) bool { return !slices.Contains(b, s) })
+}
+
+// belongs says whether a path below solutions/ has a row.
+func (w Workshop) belongs(rel string) bool {
+	switch rel {
+	case "solutions/overlay.json", "solutions/stubs.txtar", DiagnosisFile, "solutions/README.md":
+		return true
+	}
+	for _, e := range w.Exercises {
+		if rel == e.Solution() || rel == e.HintFile() {
+			return true
+		}
+		for _, kind := range []string{"mistakes", "alternatives"} {
+			if ok, _ := path.Match("solutions/"+kind+"/"+e.ID+"/*.go", rel); ok {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,95 @@
+package verify
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// A Finding is one check that did not pass.
+type Finding struct {
+	Class string // "mistakes"
+	What  string // "1.3/forgot_private survives: all 4 tests passed"
+	Where string // "solutions/mistakes/1.3/forgot_private.go"
+	Do    string // "make a test of 01-namespaces/pivot_test.go fail with …"
+}
+
+func (f Finding) String() string {
+	s := f.What
+	if f.Where != "" {
+		s = f.Where + ": " + s
+	}
+	if f.Do != "" {
+		s += "; " + f.Do
+	}
+	return s
+}
+
+// A Report is what came of a verification.
+type Report struct {
+	Passed  int
+	Failed  []Finding
+	Skipped []Finding // what this machine cannot check
+	Notes   []Finding // worth a look, no failure
+
+	mu     sync.Mutex
+	out    io.Writer
+	class  string
+	passed int // before this class
+	start  time.Time
+}
+
+func (r *Report) begin(class string) { r.class, r.passed, r.start = class, r.Passed, time.Now() }
+
+func (r *Report) end() {
+	count := func(fs []Finding) (n int) {
+		for _, f := range fs {
+			if f.Class == r.class {
+				n++
+			}
+		}
+		return n
+	}
+	word := "ok"
+	failed, skipped := count(r.Failed), count(r.Skipped)
+	if failed > 0 {
+		word = "FAILED"
+	}
+	fmt.Fprintf(r.out, "%-13s %4d passed, %d failed, %d skipped  %5.1fs  %s\n",
+		r.class, r.Passed-r.passed, failed, skipped, time.Since(r.start).Seconds(), word)
+}
+
+func (r *Report) pass(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Passed += n
+}
+
+func (r *Report) fail(where, do, what string, args ...any) {
+	r.add(&r.Failed, "FAIL", where, do, what, args)
+}
+
+func (r *Report) skip(where, do, what string, args ...any) {
+	r.add(&r.Skipped, "skip", where, do, what, args)
+}
+
+func (r *Report) note(where, do, what string, args ...any) {
+	r.add(&r.Notes, "note", where, do, what, args)
+}
+
+func (r *Report) add(to *[]Finding, word, where, do, what string, args []any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(args) > 0 {
+		what = fmt.Sprintf(what, args...)
+	}
+	f := Finding{r.class, what, where, do}
+	*to = append(*to, f)
+	fmt.Fprintf(r.out, "%s %s: %s\n", word, r.class, f)
+}
+
+// close prints the line that scripts read.
+func (r *Report) close() {
+	fmt.Fprintf(r.out, "%d passed, %d failed, %d skipped\n", r.Passed, len(r.Failed), len(r.Skipped))
+}
