@@ -89,7 +89,10 @@ func rootCmd() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(commands()...)
+	for _, cmd := range commands() {
+		cmd.DisableFlagsInUseLine = true
+		root.AddCommand(cmd)
+	}
 	return root
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"coracle/internal/base"
 	"coracle/internal/exercise"
 	"coracle/internal/trial"
 	"coracle/internal/workshop"
@@ -63,10 +64,7 @@ status are the program's own. Flags after PROGRAM belong to the program.`,
 			if err != nil {
 				return err
 			}
-			env, err := programEnv(cmd.Context(), t)
-			if err != nil {
-				return err
-			}
+			env := programEnv(cmd.Context(), t)
 			return fmt.Errorf("execute %s: %w", bin, syscall.Exec(bin, append([]string{args[1]}, args[2:]...), env))
 		},
 	}
@@ -125,8 +123,17 @@ func buildProgram(ctx context.Context, t *workshop.Tree, c exercise.Chapter, nam
 	return bin, nil
 }
 
-// programEnv is the environment of a chapter's program.
-func programEnv(ctx context.Context, t *workshop.Tree) ([]string, error) {
+// programEnv is the environment of a chapter's program: with the base root file
+// system, which is built when it is missing.
+func programEnv(ctx context.Context, t *workshop.Tree) []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, rootVar+"=") })
-	return env, nil
+	note, clear := notes()
+	note("making the base root file system")
+	root, err := base.Ensure(ctx, t.Root)
+	clear()
+	if err != nil { // only some programs need it, and these say so
+		fmt.Fprintln(os.Stderr, "lab: no base root file system:", err)
+		return env
+	}
+	return append(env, "CORACLE_BASE="+root)
 }

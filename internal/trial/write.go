@@ -16,7 +16,7 @@ import (
 // one or verbose asks for all.
 func (r *Report) Write(s *screen.Screen, verbose bool) {
 	if r.Compile != nil {
-		r.Compile.write(s, "The tests of "+r.Dir, verbose)
+		r.Compile.write(s, "The code below "+r.Dir, verbose)
 		return
 	}
 	title := s.Width - 32
@@ -27,7 +27,7 @@ func (r *Report) Write(s *screen.Screen, verbose bool) {
 		case Passed:
 			line += s.Paint(screen.Green, marks(t.Rungs)+" passed")
 		case Failed, Broken:
-			line += s.Paint(screen.Red, marks(t.Rungs)+" "+string(t.Verdict))
+			line += s.Paint(screen.Red, strings.TrimSpace(marks(t.Rungs)+" "+string(t.Verdict)))
 		case StillMarked:
 			line += s.Paint(screen.Yellow, "! "+string(t.Verdict))
 		case Cannot:
