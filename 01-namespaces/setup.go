@@ -34,6 +34,7 @@ func setup(spec *Spec) error {
 		{spec.joins(), func() error { return join(spec) }},
 		{true, newSession},
 		{spec.Hostname != "", func() error { return hostname(spec.Hostname) }},
+		{spec.New(Net), loopbackUp},
 		{spec.Root != nil, func() error { return newRoot(spec) }},
 		{len(spec.MaskedPaths) > 0, func() error { return Mask(spec.MaskedPaths) }},
 		{len(spec.ReadonlyPaths) > 0, func() error { return Readonly(spec.ReadonlyPaths) }},
@@ -181,4 +182,22 @@ func dieWithParent() error {
 // joins says whether the spec names a namespace that exists already.
 func (s *Spec) joins() bool {
 	return slices.ContainsFunc(s.Namespaces, func(ns Namespace) bool { return ns.Path != "" })
+}
+
+// loopbackUp sets lo up: a new network namespace has one, but down.
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("set lo up: %w", err)
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
+		return fmt.Errorf("set lo up: %w", err)
+	}
+	return nil
 }
