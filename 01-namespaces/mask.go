@@ -27,7 +27,7 @@ var _ = todo("1.5")
 // tmpfs, everything else with the null device. Both functions are called after
 // the pivot, so that a link cannot lead out of the container, and are given
 // absolute paths. A path that does not exist is skipped (kernels and images
-// differ), the others are still treated.
+// differ), the others are still treated; of a link, what it leads to.
 //
 //	Mask([]string{"/proc/kcore", "/proc/asound", "/no/such"}) → nil; /proc/kcore
 //	reads as empty, /proc/asound lists nothing
