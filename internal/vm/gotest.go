@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"coracle/internal/base"
 	"coracle/internal/gotest"
 )
 
@@ -28,7 +29,7 @@ type TestSpec struct {
 	Args       []string // "-v", "-run=Memory", "-test.count=2", or flags of the tests' own
 	User       string   // "" is root; "learner"
 	JSON       bool     // as `go test -json`
-	Machine    Config   // its Programs get nft and the programs that map ids
+	Machine    Config   // its Root is the base root file system unless another is named; its Programs get nft and those that map ids
 	Files      []File   // what tests read besides their package's directory and go.mod
 }
 
@@ -43,6 +44,10 @@ type testPackage struct {
 // code is 1 when a test or a build failed; an error means that nothing can be said about them.
 func Test(ctx context.Context, spec TestSpec, out io.Writer) (exitCode int, err error) {
 	packages, err := spec.list(ctx)
+	if err != nil {
+		return 1, err
+	}
+	root, err := base.Ensure(ctx, spec.ModuleRoot)
 	if err != nil {
 		return 1, err
 	}
@@ -62,7 +67,9 @@ func Test(ctx context.Context, spec TestSpec, out io.Writer) (exitCode int, err 
 	if spec.JSON {
 		args = append(args, "-test.v=test2json")
 	}
-	files := append([]File{{Host: filepath.Join(spec.ModuleRoot, "go.mod"), Guest: filepath.Join(spec.ModuleRoot, "go.mod")}}, spec.Files...)
+	const guestBase = "/usr/lib/coracle-base"
+	goMod := filepath.Join(spec.ModuleRoot, "go.mod")
+	files := append([]File{{Host: root, Guest: guestBase}, {Host: goMod, Guest: goMod}}, spec.Files...)
 	var commands []Command
 	var reports []*report
 	for _, p := range packages {
@@ -81,7 +88,8 @@ func Test(ctx context.Context, spec TestSpec, out io.Writer) (exitCode int, err 
 				return 1, err
 			}
 			exitCode = 1
-			r.Write([]byte(build.Output)) //nolint:errcheck // a report's own write cannot fail
+			said, _, _ := strings.Cut(build.Output, "\nFAIL")     // the verdict is below, and once
+			io.WriteString(r, strings.TrimRight(said, "\n")+"\n") //nolint:errcheck // it is held back
 			r.end("FAIL\t" + p.ImportPath + " [build failed]\n")
 			continue
 		}
@@ -92,7 +100,7 @@ func Test(ctx context.Context, spec TestSpec, out io.Writer) (exitCode int, err 
 		// Outside the directory, as with go test, whose binary lies in a temporary one.
 		guest := fmt.Sprintf("/usr/lib/tests/%d/%s.test", len(commands), filepath.Base(p.Dir))
 		files = append(append(files, more...), File{Data: binary, Guest: guest, Mode: 0o755})
-		commands = append(commands, Command{Args: append([]string{guest}, args...), Dir: p.Dir, Env: []string{"PWD=" + p.Dir},
+		commands = append(commands, Command{Args: append([]string{guest}, args...), Dir: p.Dir, Env: []string{"PWD=" + p.Dir, "CORACLE_BASE=" + guestBase},
 			User: spec.User, Timeout: timeout + 30*time.Second, Stdout: r, Stderr: r})
 		reports = append(reports, r)
 	}
@@ -101,6 +109,9 @@ func Test(ctx context.Context, spec TestSpec, out io.Writer) (exitCode int, err 
 	}
 	cfg := spec.Machine
 	cfg.ModuleRoot = spec.ModuleRoot
+	if cfg.Root == "" {
+		cfg.Root = root
+	}
 	cfg.Programs = append([]string{"nft", "newuidmap", "newgidmap"}, cfg.Programs...)
 	cfg.OnExit = func(i int, result Result) {
 		if !reports[i].finish(result) {

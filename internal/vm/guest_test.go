@@ -4,6 +4,7 @@ package vm_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"coracle/internal/vm"
 )
 
 // guest are the things this test binary does when it is the program inside the machine.
@@ -46,6 +49,12 @@ var guest = map[string]func() error{
 		return err
 	},
 	"hang": unix.Pause,
+	// Not a guest but a caller that will be killed.
+	"caller": func() error {
+		self := vm.Config{DiskMB: 64, Programs: os.Args[:1], OnReady: func(vm.Boot) { fmt.Println("ready") }}
+		_, err := vm.Run(context.Background(), self, nil, []vm.Command{{Args: []string{filepath.Base(os.Args[0])}, Env: []string{"VM_GUEST=hang"}}}, nil, nil)
+		return err
+	},
 	"crash": func() error {
 		return os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0)
 	},

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"golang.org/x/sys/unix"
 
 	"coracle/internal/vm"
 	"coracle/internal/vm/wire"
@@ -129,6 +132,40 @@ func TestRun_DoesNotBoot(t *testing.T) {
 	ctx := needMachine(t)
 	_, err := vm.Run(ctx, vm.Config{Programs: self(t), BootTimeout: 500 * time.Millisecond}, nil, []vm.Command{inGuest("", "hang")}, nil, nil)
 	require.ErrorContains(t, err, "did not boot in time")
+}
+
+// QEMU does not outlive a caller that is killed, and the caller's temporary directory is empty.
+func TestRun_CallerKilled(t *testing.T) {
+	needMachine(t)
+	temp := t.TempDir()
+	caller := exec.Command("/proc/self/exe")
+	caller.Env = append(os.Environ(), "VM_GUEST=caller", "TMPDIR="+temp)
+	out, err := caller.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, caller.Start())
+	_, err = out.Read(make([]byte, 1)) // it is ready
+	require.NoError(t, err)
+	// Forked by one of the threads.
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", caller.Process.Pid))
+	require.NoError(t, err)
+	var qemu int
+	for _, list := range lists {
+		if text, err := os.ReadFile(list); err == nil && len(text) > 0 {
+			fmt.Sscan(string(text), &qemu)
+		}
+	}
+	require.NotZero(t, qemu, "the caller has a child")
+	end, err := unix.PidfdOpen(qemu, 0)
+	require.NoError(t, err)
+	defer unix.Close(end)
+	require.NoError(t, caller.Process.Kill())
+	caller.Wait()
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(end), Events: unix.POLLIN}}, 5000)
+	require.NoError(t, err)
+	assert.Equal(t, 1, n, "QEMU (process %d) ended within 5 s", qemu)
+	entries, err := os.ReadDir(temp)
+	require.NoError(t, err)
+	assert.Empty(t, entries)
 }
 
 func TestRun_BadInput(t *testing.T) {

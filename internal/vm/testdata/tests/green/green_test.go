@@ -3,6 +3,7 @@ package green
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -20,6 +21,9 @@ func TestGreen(t *testing.T) {
 	dir, err := os.Getwd()
 	if _, file, _, _ := runtime.Caller(0); err != nil || filepath.Dir(file) != dir {
 		t.Fatalf("working directory %s (%v), compiled in %s", dir, err, filepath.Dir(file))
+	}
+	if err := exec.Command("sh", "-c", "test -x $CORACLE_BASE/bin/sh").Run(); err != nil {
+		t.Fatal("the base root file system: ", err)
 	}
 	t.Log("uid", os.Getuid())
 }
