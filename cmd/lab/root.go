@@ -17,7 +17,7 @@ import (
 // commands are the verbs in the order in which help lists them; one file each.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
-		nextCmd(), statusCmd(), testCmd(), hintCmd(), diffCmd(),
+		nextCmd(), statusCmd(), testCmd(), watchCmd(), hintCmd(), diffCmd(),
 		solveCmd(), resetCmd(), runCmd(), startCmd(),
 		// verifyCmd and gradeCmd join with their files
 		devCmd(),
