@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -44,6 +45,9 @@ func Main(argv []string) {
 	c := &cmd{name: name, usage: applets[i].usage, args: args, in: os.Stdin, out: bufio.NewWriterSize(os.Stdout, 32<<10)}
 	if name == "sh" && strings.HasPrefix(argv[0], "-") {
 		c.args = append([]string{"-l"}, args...) // login(1) marks a login shell this way
+	}
+	if os.Getenv("GOTRACEBACK") == "" {
+		debug.SetTraceback("none") // below a pids limit the runtime may want one thread too many: say so in a line
 	}
 	if os.Getpid() == 1 && name != "sh" {
 		dieOn(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)

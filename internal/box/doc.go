@@ -20,7 +20,9 @@
 // redirections reach descriptors 0, 1 and 2 only, `trap` knows EXIT and ERR, $!
 // is a name such as g1 that wait and kill understand. There is no job control:
 // ^C reaches the foreground, ^Z stops shell and child together. wget and httpd
-// speak HTTP without TLS. The options are the common ones, not all.
+// speak HTTP without TLS. The options are the common ones, not all. A Go process
+// is about five tasks to the pids controller, and one that gets no thread ends
+// with the runtime's "failed to create new OS thread".
 //
 // The full-size systems are BusyBox (applets/applets.c, libbb/) and u-root
 // (pkg/core). u-root's packages were weighed and left: ls reports a missing

@@ -39,7 +39,7 @@ func readProcess(pid string, ids names) (process, error) {
 	uid, _ := strconv.ParseUint(one("Uid"), 10, 32)
 	comm := string(raw[open+1 : shut])
 	args, _ := os.ReadFile(dir + "/cmdline")
-	line := strings.TrimRight(strings.ReplaceAll(string(args), "\x00", " "), " ")
+	line := strings.TrimRight(strings.NewReplacer("\x00", " ", "\n", " ").Replace(string(args)), " ")
 	group, _ := os.ReadFile(dir + "/cgroup")
 	_, path, _ := strings.Cut(strings.TrimSpace(string(group[strings.LastIndex(strings.TrimSpace(string(group)), "\n")+1:])), "::")
 	tty := "?"

@@ -73,11 +73,14 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 	s.mu.Lock()
 	s.waiting = args[0] == "wait"
 	j := s.jobOf(hc)
-	killed := j != nil && j.killed
+	var killed syscall.Signal
+	if j != nil {
+		killed = j.killed
+	}
 	s.mu.Unlock()
 	switch {
-	case killed:
-		return []string{"exit", fmt.Sprint(128 + int(syscall.SIGTERM))}, nil
+	case killed != 0:
+		return []string{"exit", fmt.Sprint(128 + int(killed))}, nil
 	case (args[0] == "echo" || args[0] == "printf") && broken(hc.Stdout):
 		return []string{"exit", fmt.Sprint(128 + int(syscall.SIGPIPE))}, nil
 	case args[0] == "kill" || args[0] == "umask": // named builtins by the interpreter, which lacks them
@@ -112,16 +115,20 @@ func (s *shell) exec(ctx context.Context, args []string) error {
 	case marked && name == "umask":
 		return umask(hc, args[1:])
 	case marked && name == "kill":
-		args = append([]string{"kill"}, s.killArgs(args[1:])...)
-		if len(args) == 1 {
+		rest, left := s.killArgs(args[1:])
+		if !left {
 			return nil
 		}
+		args = append([]string{"kill"}, rest...)
 	case marked:
 		replace, args = true, args[1:]
 	}
 	path, err := interp.LookPathDir(hc.Dir, hc.Env, args[0])
 	if err != nil {
 		return s.noCommand(hc, args[0])
+	}
+	if strings.Contains(args[0], "/") { // as typed: a script sees it in $0
+		path = args[0]
 	}
 	if replace {
 		return s.become(hc, path, args)

@@ -23,7 +23,7 @@ import (
 // job is a background command; it may have several processes, or none yet.
 type job struct {
 	pids   []int
-	killed bool // its next command ends it, for no signal reaches a goroutine
+	killed syscall.Signal // ends it at its next command, for no signal reaches a goroutine
 }
 
 // mark starts the names of commands that the shell handles itself.
@@ -84,10 +84,14 @@ func (s *shell) jobOf(hc interp.HandlerContext) *job {
 		return nil
 	}
 	n, _ := strconv.Atoi(strings.TrimPrefix(before, "g"))
-	if s.jobs[n+1] == nil {
-		s.jobs[n+1] = &job{}
+	return s.job(n + 1)
+}
+
+func (s *shell) job(n int) *job {
+	if s.jobs[n] == nil {
+		s.jobs[n] = &job{}
 	}
-	return s.jobs[n+1]
+	return s.jobs[n]
 }
 
 func (s *shell) jobStarted(j *job, pid int) {
@@ -95,6 +99,9 @@ func (s *shell) jobStarted(j *job, pid int) {
 	defer s.mu.Unlock()
 	if j == nil {
 		return
+	}
+	if j.killed != 0 {
+		syscall.Kill(pid, j.killed)
 	}
 	if j.pids = append(j.pids, pid); s.interactive && len(j.pids) == 1 {
 		fmt.Fprintf(os.Stderr, "[%d]\n", pid)
@@ -111,29 +118,32 @@ func (s *shell) jobEnded(j *job, pid int) {
 	j.pids = slices.DeleteFunc(j.pids, func(p int) bool { return p == pid })
 }
 
-// killArgs replaces names such as g1 by the job's processes.
-func (s *shell) killArgs(args []string) (out []string) {
+// killArgs replaces names such as g1 by the job's processes. A signal that ends
+// them also ends the job itself, even one that has not begun its first command;
+// left says whether there is anything else to signal.
+func (s *shell) killArgs(args []string) (out []string, left bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fatal := true
-	for _, a := range args {
-		switch n, err := strconv.Atoi(strings.TrimPrefix(a, "g")); {
-		case strings.HasPrefix(a, "-"):
-			fatal = slices.Contains([]string{"-9", "-15", "-2", "-1", "-KILL", "-TERM", "-INT", "-HUP"}, a)
+	ends, named := syscall.SIGTERM, false
+	for i, a := range args {
+		if i == 0 && strings.HasPrefix(a, "-") {
+			ends = map[string]syscall.Signal{"9": syscall.SIGKILL, "KILL": syscall.SIGKILL, "15": syscall.SIGTERM, "TERM": syscall.SIGTERM,
+				"2": syscall.SIGINT, "INT": syscall.SIGINT, "1": syscall.SIGHUP, "HUP": syscall.SIGHUP}[a[1:]]
+		}
+		n, err := strconv.Atoi(strings.TrimPrefix(a, "g"))
+		if err != nil || a[0] != 'g' {
 			out = append(out, a)
-		case err == nil && a[0] == 'g' && s.jobs[n] != nil:
-			s.jobs[n].killed = s.jobs[n].killed || fatal
-			for _, pid := range s.jobs[n].pids {
-				out = append(out, strconv.Itoa(pid))
-			}
-		default:
-			out = append(out, a)
+			continue
+		}
+		j := s.job(n)
+		if named = true; ends != 0 {
+			j.killed = ends
+		}
+		for _, pid := range j.pids {
+			out = append(out, strconv.Itoa(pid))
 		}
 	}
-	if len(out) == 1 && strings.HasPrefix(out[0], "-") && len(args) > 1 {
-		return nil // the job is between two commands: marking it was enough
-	}
-	return out
+	return out, !named || len(out) > 1 || len(out) == 1 && out[0][0] != '-'
 }
 
 // catchSignals keeps an interactive shell alive. The signals are caught, not

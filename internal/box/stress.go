@@ -2,6 +2,7 @@ package box
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -28,10 +29,11 @@ func stress(c *cmd) {
 			fmt.Fprintf(os.Stderr, "stress: "+format+"\n", a...)
 		}
 	}
-	end := make(<-chan time.Time)
+	hold := time.Duration(math.MaxInt64)
 	if t, ok := f["timeout"]; ok {
-		end = time.After(c.duration(t))
+		hold = c.duration(t)
 	}
+	end := time.After(hold)
 	debug.SetGCPercent(-1) // a collection could want a thread just when none may be made
 	if cpus > 0 {
 		runtime.GOMAXPROCS(cpus + 1)
@@ -46,19 +48,31 @@ func stress(c *cmd) {
 	if v, ok := f["vm"]; ok {
 		c.touchPages(c.size(v), end, say)
 	}
-	runtime.LockOSThread() // PR_SET_PDEATHSIG speaks of the thread that forked
+	var kids []int
+	reap := func() { // a zombie counts against a pids limit until somebody waits for it
+		for _, pid := range kids {
+			unix.Kill(pid, unix.SIGKILL)
+		}
+		for range kids {
+			unix.Wait4(-1, nil, 0, nil)
+		}
+	}
 	for i := range forks {
-		if errno := forkPause(); errno != 0 {
+		pid, errno := forkPause(uintptr(os.Getpid()))
+		if errno != 0 {
+			reap()
 			c.die(1, "fork %d of %d: %w", i+1, forks, errno)
 		}
+		kids = append(kids, pid)
 	}
 	if forks > 0 {
 		say("forked %d", forks)
 	}
-	if _, ok := f["timeout"]; !ok && cpus == 0 {
+	if hold == math.MaxInt64 && cpus == 0 {
 		say("holding until a signal ends me")
 	}
 	<-end
+	reap()
 }
 
 // touchPages maps n bytes and writes one byte in each page, saying how far it
@@ -85,12 +99,15 @@ func (c *cmd) touchPages(n int64, end <-chan time.Time, say func(string, ...any)
 
 //go:norace
 //go:noinline
-func forkPause() unix.Errno {
+func forkPause(parent uintptr) (int, unix.Errno) {
 	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
 	if errno != 0 || pid != 0 {
-		return errno
+		return int(pid), errno
 	}
 	unix.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0, 0)
+	if now, _, _ := unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0); now != parent { // it died before we asked
+		unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+	}
 	all := ^uint64(0) // the runtime's handlers came along and must not run here
 	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, uintptr(unsafe.Pointer(&all)), 0, 8, 0, 0)
 	for {
