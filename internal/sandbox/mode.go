@@ -20,7 +20,7 @@ const (
 )
 
 // A subRange is one line of /etc/subuid or /etc/subgid (subuid(5)).
-type subRange struct{ start, count int }
+type subRange struct{ Start, Count int }
 
 // pickMode returns the mode to use and, for Range, the two ranges.
 func pickMode() (m Mode, uids, gids subRange, err error) {

@@ -100,7 +100,7 @@ func explain(err error) error {
 }
 
 func newidmap(tool string, pid, id int, r subRange) error {
-	out, err := exec.Command(tool, strconv.Itoa(pid), "0", strconv.Itoa(id), "1", "1", strconv.Itoa(r.start), strconv.Itoa(r.count)).CombinedOutput()
+	out, err := exec.Command(tool, strconv.Itoa(pid), "0", strconv.Itoa(id), "1", "1", strconv.Itoa(r.Start), strconv.Itoa(r.Count)).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s: %w: %s", tool, err, strings.TrimSpace(string(out)))
 	}
