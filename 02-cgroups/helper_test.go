@@ -55,18 +55,18 @@ var helpers = map[string]func(arg string) error{
 		}
 		return err
 	},
-	// bomb forks ARG processes that stand still, or until it is refused, and says
-	// how many there are.
+	// bomb forks ARG processes that stand still, or until it is refused, says how
+	// many there are, and stands still too.
 	"bomb": func(arg string) error {
 		limit, _ := strconv.Atoi(arg)
 		for n := 0; ; n++ {
 			if n == limit {
 				fmt.Println(n, "never refused")
-				return nil
+				return stand("")
 			}
-			if err := fork(func() { unix.RawSyscall(unix.SYS_RT_SIGSUSPEND, 0, 0, 0) }); err != 0 {
+			if err := fork(func() { unix.RawSyscall6(unix.SYS_PPOLL, 0, 0, 0, 0, 0, 0) }); err != 0 {
 				fmt.Println(n, unix.ErrnoName(err))
-				return nil
+				return stand("")
 			}
 		}
 	},
@@ -114,7 +114,12 @@ var helpers = map[string]func(arg string) error{
 	},
 }
 
-func stand(string) error { select {} }
+// stand waits for ever, in the kernel: Go would end a process whose goroutines all wait.
+func stand(string) error {
+	for {
+		unix.Ppoll(nil, nil, nil)
+	}
+}
 
 // fork runs a function that only makes raw system calls, again and again, in a
 // child: one task, with none of Go's threads.
