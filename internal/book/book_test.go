@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	if *update { // it writes the pages
 		os.Exit(m.Run())
 	}
-	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "internal/book", Writable: []string{goEnv("GOCACHE")}}))
+	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "internal/book", Cgroup: true, Writable: []string{goEnv("GOCACHE")}}))
 }
 
 func goEnv(name string) string {
@@ -70,14 +70,14 @@ func TestChapters_HoldTheRules(t *testing.T) {
 	}
 }
 
-// needs are the conditions a session can ask for.
-var needs = map[string]func() bool{
-	"cgroup2": func() bool {
-		c, _ := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
-		return strings.Contains(string(c), "memory")
-	},
-	"bash": func() bool { _, err := exec.LookPath("bash"); return err == nil },
-	"git":  func() bool { _, err := exec.LookPath("git"); return err == nil },
+// needs are what a session can ask for, each a command that succeeds where the
+// machine has it; run in the copy, as the session would be.
+var needs = map[string]string{
+	"bash":    "command -v bash",
+	"cgroup2": "grep -q memory /sys/fs/cgroup/cgroup.controllers",
+	"git":     "command -v git",
+	"groups":  "./lab run 2 limit --memory 256M --cpus 1 --pids 64 -- true",
+	"vm":      "./lab vm doctor",
 }
 
 func TestChapters_SessionsRun(t *testing.T) {
@@ -96,15 +96,15 @@ func TestChapters_SessionsRun(t *testing.T) {
 				if b.Lang != "console" || b.Options["by-hand"] != "" {
 					continue
 				}
+				if copied == "" {
+					copied = fresh(t)
+				}
 				if need := b.Options["needs"]; need != "" {
 					require.Contains(t, needs, need, "%s:%d", p.Path, b.Line)
-					if !needs[need]() {
+					if has := (Step{Command: needs[need]}); !has.succeeds(t.Context(), copied, env) {
 						t.Logf("%s:%d: not run: this machine has no %s", p.Path, b.Line, need)
 						continue
 					}
-				}
-				if copied == "" {
-					copied = fresh(t)
 				}
 				for _, s := range b.Steps() {
 					if err := s.Run(t.Context(), copied, env); err != nil {
