@@ -15,8 +15,7 @@ var _ = todo("1.8")
 
 // SetCapabilities leaves the calling thread, and every program that it executes,
 // no capability but those in keep, and then sets no_new_privs if asked, so that no
-// set-user-ID file gives one back either. keep nil leaves the sets as they are; an
-// empty list takes everything.
+// set-user-ID file gives one back either. An empty list takes everything.
 //
 //	SetCapabilities([]string{"CAP_CHOWN"}, true)
 //	→ /proc/thread-self/status: CapPrm, CapEff, CapBnd 0000000000000001, NoNewPrivs 1
@@ -26,11 +25,9 @@ var _ = todo("1.8")
 //     capability that the caller does not have cannot be given and is not an error,
 //     as with runc (a program asks for what it could use, and a rootless or nested
 //     caller has less); nor is one that this kernel does not know yet;
-//   - inheritable and ambient are keep too if the thread's user id is not 0, because
-//     an execve leaves such a thread nothing else; for user id 0, to whom execve
-//     gives what bounding allows, they are empty;
-//   - it is called after the change to the final user id, under PR_SET_KEEPCAPS:
-//     effective may be empty then while permitted is full.
+//   - inheritable and ambient are empty, so that a program executed by anybody but
+//     root begins with nothing. isolate's child does come with a full ambient set:
+//     that is how it survives its own execve before its ids are mapped (1.2).
 //
 // Errors: a name that is no capability, by name and before anything has changed; a
 // system call that failed, with the name of the set.

@@ -69,13 +69,6 @@ func nsType(f *os.File) (Type, error) {
 	return "", fmt.Errorf("%s: an unknown kind of namespace: %#x", f.Name(), flag)
 }
 
-// hasAdmin says whether the calling thread has CAP_SYS_ADMIN in its user namespace.
-func hasAdmin() bool {
-	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	return unix.Capget(&hdr, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
-}
-
 // A program is what a raw child becomes.
 type program struct {
 	exe   *os.File // found by descriptor: its path may mean nothing in another mount namespace

@@ -31,7 +31,7 @@ var _ = todo("1.7")
 //   - a namespace that the caller is in already is left out: setns(2) refuses the
 //     caller's own user namespace with EINVAL, and a fork for nothing is a waste;
 //   - a Fork where one is needed, after what makes it needed, and only one;
-//   - the user namespace first if the caller lacks CAP_SYS_ADMIN (hasAdmin, given):
+//   - the user namespace first if the caller lacks CAP_SYS_ADMIN (privileged, given):
 //     only inside does it get the right to the others. Otherwise last: the right is
 //     there already, and a namespace that belongs to an outer user namespace can no
 //     longer be joined once it is given up;
@@ -44,7 +44,8 @@ var _ = todo("1.7")
 // an error nothing is left open.
 //
 // Done when: `./lab test 1.7` is green, and `isolate enter` shows the processes of
-// the other. May use: os.Open, os.SameFile, nsType, hasAdmin. setns(2),
+// the other. May use: os.Open, os.SameFile, nsType, privileged,
+// slices.SortFunc. setns(2),
 // pid_namespaces(7), "Joining" in user_namespaces(7), ioctl_ns(2).
 func Join(namespaces []Namespace) ([]Step, error) {
 	return nil, exercise.Unwritten("1.7")
