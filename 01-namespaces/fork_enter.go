@@ -77,7 +77,7 @@ func startRaw(steps []Step, spec *Spec, stdio Stdio) (*Process, error) {
 	specW.Close()
 	said, err := io.ReadAll(errR)
 	if err == nil && len(said) == 0 {
-		return &Process{p}, nil
+		return &Process{Pid: p.Pid}, nil
 	}
 	p.Wait()
 	if err != nil {

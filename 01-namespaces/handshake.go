@@ -38,9 +38,10 @@ var _ = todo("1.2")
 // worded by explainClone; what the child wrote to the error pipe, by decodeError.
 // After an error the child is killed and waited for, and no pipe is left open.
 //
-// Given: os.StartProcess("/proc/self/exe", []string{initName}, …) with initEnv as
-// Env, stdio.files(spec pipe's reading end, error pipe's writing end) as Files and
-// childAttr(spec, flags) as Sys; &Process{child}. pipe(7), clone(2).
+// May use: syscall.ForkExec("/proc/self/exe", []string{initName}, …), with the
+// given initEnv as Env, stdio.descriptors(spec pipe's reading end, error pipe's
+// writing end) as Files and childAttr(spec, flags) as Sys; Kill and Wait of &Process{Pid:
+// pid}, given. pipe(7), clone(2).
 func Start(spec *Spec, stdio Stdio) (*Process, error) {
 	return nil, exercise.Unwritten("1.2")
 }

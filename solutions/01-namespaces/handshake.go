@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,8 +32,8 @@ func Start(spec *Spec, stdio Stdio) (*Process, error) {
 		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
 	defer errorR.Close()
-	child, err := os.StartProcess("/proc/self/exe", []string{initName}, &os.ProcAttr{
-		Env: initEnv, Files: stdio.files(specR, errorW), Sys: childAttr(spec, flags),
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{initName}, &syscall.ProcAttr{
+		Env: initEnv, Files: stdio.descriptors(specR, errorW), Sys: childAttr(spec, flags),
 	})
 	// The child has its own. While ours are open, no end of file would come.
 	specR.Close()
@@ -40,12 +41,13 @@ func Start(spec *Spec, stdio Stdio) (*Process, error) {
 	if err != nil {
 		return nil, explainClone(spec, err)
 	}
-	if err := refTalk(spec, child.Pid, specW, errorR); err != nil {
+	child := &Process{Pid: pid}
+	if err := refTalk(spec, pid, specW, errorR); err != nil {
 		child.Kill()
 		child.Wait()
 		return nil, err
 	}
-	return &Process{child}, nil
+	return child, nil
 }
 
 // refTalk maps the child's ids, sends the spec, and waits for an error or for the

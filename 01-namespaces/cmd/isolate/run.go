@@ -81,6 +81,6 @@ func forward(signals <-chan os.Signal, p *namespaces.Process) {
 		if asked == 3 {
 			s = syscall.SIGKILL
 		}
-		p.Signal(s)
+		p.Signal(s.(syscall.Signal))
 	}
 }

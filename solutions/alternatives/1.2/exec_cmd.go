@@ -31,7 +31,6 @@ func Start(spec *Spec, stdio Stdio) (p *Process, err error) {
 	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args, cmd.Env, cmd.SysProcAttr = []string{initName}, initEnv, childAttr(spec, flags)
-	files := stdio.files(ends[0], ends[3])
 	if stdio.In != nil { // a nil *os.File in an interface is not nil
 		cmd.Stdin = stdio.In
 	}
@@ -41,7 +40,10 @@ func Start(spec *Spec, stdio Stdio) (p *Process, err error) {
 	if stdio.Err != nil {
 		cmd.Stderr = stdio.Err
 	}
-	cmd.ExtraFiles = files[3:]
+	cmd.ExtraFiles = []*os.File{ends[0], ends[3]}
+	if stdio.Console != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, stdio.Console)
+	}
 	if err := cmd.Start(); err != nil {
 		return nil, explainClone(spec, err)
 	}
@@ -74,7 +76,7 @@ func Start(spec *Spec, stdio Stdio) (p *Process, err error) {
 	if said.Len() > 0 {
 		return nil, decodeError(said.Bytes())
 	}
-	return &Process{cmd.Process}, err
+	return &Process{Pid: cmd.Process.Pid}, err
 }
 
 func Init() (err error) {

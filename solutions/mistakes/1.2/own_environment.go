@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,20 +31,21 @@ func Start(spec *Spec, stdio Stdio) (*Process, error) {
 		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
 	defer errorR.Close()
-	child, err := os.StartProcess("/proc/self/exe", []string{initName}, &os.ProcAttr{
-		Env: initEnv, Files: stdio.files(specR, errorW), Sys: childAttr(spec, flags),
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{initName}, &syscall.ProcAttr{
+		Env: initEnv, Files: stdio.descriptors(specR, errorW), Sys: childAttr(spec, flags),
 	})
 	specR.Close()
 	errorW.Close()
 	if err != nil {
 		return nil, explainClone(spec, err)
 	}
-	if err := refTalk(spec, child.Pid, specW, errorR); err != nil {
+	child := &Process{Pid: pid}
+	if err := refTalk(spec, pid, specW, errorR); err != nil {
 		child.Kill()
 		child.Wait()
 		return nil, err
 	}
-	return &Process{child}, nil
+	return child, nil
 }
 func refTalk(spec *Spec, pid int, specW io.WriteCloser, errorR io.Reader) error {
 	if spec.New(UserNS) && len(spec.UIDMap) > 0 {
