@@ -56,7 +56,7 @@ type IDStep struct {
 // and for no other.
 //
 //	PlanIDMaps(4711, 1001, 1001, {{0, 1001, 1}}, {{0, 1001, 1}}) →
-//	    {"/proc/4711/setgroups", "deny"}, {"/proc/4711/uid_map", "0 1001 1\n"}, {"/proc/4711/gid_map", "0 1001 1\n"}
+//	    {"/proc/4711/uid_map", "0 1001 1\n"}, {"/proc/4711/setgroups", "deny"}, {"/proc/4711/gid_map", "0 1001 1\n"}
 //
 // Errors: those of FormatIDMap, with "uid map" or "gid map" before them.
 func PlanIDMaps(pid, uid, gid int, uids, gids []IDMap) ([]IDStep, error) {
