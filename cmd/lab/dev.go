@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"coracle/internal/doctor"
 )
 
 // devCmd is for the workshop's makers.
@@ -24,6 +26,12 @@ func devCmd() *cobra.Command {
 			}
 			return err
 		},
+	})
+	dev.AddCommand(&cobra.Command{
+		Use:   "probe",
+		Short: "What doctor runs in new namespaces",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return doctor.Probe() },
 	})
 	return dev
 }

@@ -19,7 +19,8 @@ func commands() []*cobra.Command {
 	return []*cobra.Command{
 		nextCmd(), statusCmd(), testCmd(), watchCmd(), hintCmd(), diffCmd(),
 		solveCmd(), resetCmd(), runCmd(), startCmd(),
-		// verifyCmd and gradeCmd join with their files
+		doctorCmd(),
+		verifyCmd(), // gradeCmd joins with its file
 		devCmd(),
 	}
 }
