@@ -76,4 +76,37 @@ var chapter1 = []Exercise{
 			{"TestMapIDs_Tools", "newuidmap and newgidmap do what they are told; their errors fit one line", 3},
 		},
 	},
+	{
+		ID: "1.7", Title: "joining a running process", File: "01-namespaces/join.go",
+		Minutes: 45, Difficulty: 3, Points: 6, Anchor: "17-joining-a-running-process",
+		Rungs: []Rung{
+			{"TestJoin_Enters", "a program runs in another process's namespaces, and nothing is joined twice", 1},
+			{"TestJoin_ForksForPID", "it is in the PID namespace itself, not only its children", 2},
+			{"TestJoin_UserFirstWithoutAdmin", "an ordinary user gets in, by the user namespace", 2},
+			{"TestJoin_UserLastWithAdmin", "root gets in where the network is the machine's, and is root there", 2},
+			{"TestJoin_Errors", "what is no such namespace is an error that names it, and leaks nothing", 3},
+		},
+	},
+	{
+		ID: "1.8", Title: "capabilities and no_new_privs", File: "01-namespaces/caps.go",
+		Minutes: 40, Difficulty: 2, Points: 5, Anchor: "18-capabilities-and-no_new_privs",
+		Rungs: []Rung{
+			{"TestSetCapabilities_Names", "a name that is no capability is an error, before anything changes", 1},
+			{"TestSetCapabilities_Sets", "all five sets are as asked, above bit 31 too", 2},
+			{"TestSetCapabilities_Execve", "no execve gives anything back, to root or to others", 2},
+			{"TestSetCapabilities_NotHeld", "what the caller does not have is not an error", 2},
+			{"TestSetCapabilities_NoNewPrivs", "no_new_privs is set if asked, and only then", 1},
+		},
+	},
+	{
+		ID: "1.9", Title: "a seccomp filter", File: "01-namespaces/seccomp.go",
+		Minutes: 50, Difficulty: 2, Points: 6, Anchor: "19-a-seccomp-filter",
+		Rungs: []Rung{
+			{"TestFilter_Decides", "the calls that are named fail, the others work", 2},
+			{"TestFilter_Architecture", "a call by another architecture's numbers ends the process", 2},
+			{"TestFilter_ManyCalls", "three hundred calls are not too many, five thousand are an error", 3},
+			{"TestInstallFilter_Kernel", "the kernel takes it and does what it says", 2},
+			{"TestInstallFilter_Errors", "what the kernel refuses is an error that says why", 1},
+		},
+	},
 }
