@@ -5,7 +5,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path"
+	"regexp"
+	"slices"
 	"strings"
 
 	"coracle/internal/exercise"
@@ -33,12 +34,22 @@ func (r *run) references(ctx context.Context) error {
 	return r.whole(ctx, l, "over the references", false, "")
 }
 
+// compiles remembers which packages do not, so that it is said once.
+func (r *run) compiles(dir string, judge func(outcome) verdict) func(outcome) verdict {
+	return func(o outcome) verdict {
+		if o.Build != "" {
+			r.broken.Store(dir, true)
+		}
+		return judge(o)
+	}
+}
+
 // whole runs every chapter package's tests over one layer.
 func (r *run) whole(ctx context.Context, l workshop.Layer, what string, skipsAllowed bool, do string) error {
 	var jobs []job
 	for _, dir := range r.packages() {
 		if r.src.hasTests(dir) {
-			jobs = append(jobs, job{dir: dir, where: dir, name: dir, judge: judgePass(what, skipsAllowed, do)})
+			jobs = append(jobs, job{dir: dir, where: dir, name: dir, judge: r.compiles(dir, judgePass(what, skipsAllowed, do))})
 		}
 	}
 	return r.do(ctx, l, jobs)
@@ -89,6 +100,9 @@ func (r *run) combinations(ctx context.Context) error {
 		return err
 	}
 	for _, e := range r.exercises() {
+		if _, broken := r.broken.Load(e.Dir()); broken {
+			continue
+		}
 		one := stubs.With(r.Tree.Reference(e))
 		but := r.reference()
 		if stub, ok := stubs[e.File]; ok {
@@ -138,34 +152,6 @@ func rungs(e exercise.Exercise) []string {
 		ts = append(ts, r.Test)
 	}
 	return ts
-}
-
-// A variant is one file below solutions/mistakes or solutions/alternatives.
-type variant struct {
-	e                     exercise.Exercise
-	name, file, says, src string
-}
-
-// variants reads those of an exercise; the first line says what they are.
-func (w Workshop) variants(e exercise.Exercise, kind, heading string) (vs []variant, err error) {
-	dir := path.Join("solutions", kind, e.ID)
-	files, err := os.ReadDir(w.Tree.Path(dir))
-	if os.IsNotExist(err) {
-		return nil, nil
-	}
-	for _, f := range files {
-		src, err := os.ReadFile(w.Tree.Path(path.Join(dir, f.Name())))
-		if err != nil {
-			return nil, err
-		}
-		first, _, _ := strings.Cut(string(src), "\n")
-		says, _ := strings.CutPrefix(first, "// "+heading+":")
-		if says == first {
-			says = ""
-		}
-		vs = append(vs, variant{e, strings.TrimSuffix(f.Name(), ".go"), path.Join(dir, f.Name()), strings.TrimSpace(says), string(src)})
-	}
-	return vs, err
 }
 
 // mistakes: each is refused with its own phrase and no other's; which tests it
@@ -258,18 +244,36 @@ func (r *run) given(ctx context.Context) error {
 	}
 	var dirs []string
 	var jobs []job
-	whole := r.src.whole(layer)
+	whole := ""
 	for _, dir := range r.src.dirs() {
 		if r.chapterOf(dir) != 0 {
 			continue
 		}
 		dirs = append(dirs, dir)
 		if r.src.hasTests(dir) {
-			jobs = append(jobs, job{dir: dir, where: dir, name: dir, judge: judgePass("its tests", false, ""), extra: whole})
+			j := job{dir: dir, where: dir, name: dir, judge: judgePass("its tests", false, "")}
+			if r.looksAround(dir) {
+				if whole == "" {
+					whole = r.src.whole(layer)
+				}
+				j.extra = whole
+			}
+			jobs = append(jobs, j)
 		}
 	}
 	if err := r.vetDirs(ctx, dirs, layer, "given code"); err != nil {
 		return err
 	}
 	return r.do(ctx, layer, jobs)
+}
+
+// around is how a package's code or test reaches for files outside its folder.
+var around = regexp.MustCompile("\"\\.\\.[\"/]|workshop\\.Find\\(|`\\.\\./")
+
+// looksAround says whether a package's result may hang on the whole tree.
+func (r *run) looksAround(dir string) bool {
+	return slices.ContainsFunc(r.src.files[dir], func(f string) bool {
+		src, err := os.ReadFile(r.Tree.Path(f))
+		return err != nil || around.Match(src)
+	})
 }

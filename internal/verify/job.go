@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"coracle/internal/exercise"
 	"coracle/internal/gotest"
@@ -43,14 +41,14 @@ type verdict struct {
 	unexpected bool // worth another try alone
 }
 
-// testTimeout is far above the tests' own deadlines: who reaches it hangs.
-const testTimeout = 90 * time.Second
-
 // do runs jobs over a base layer: the kept results first, then batches of jobs
 // that may share a build, each job's tests by themselves.
 func (r *run) do(ctx context.Context, base workshop.Layer, jobs []job) error {
 	var left []job
 	for _, j := range jobs {
+		if _, broken := r.broken.Load(j.dir); broken && j.e.ID != "" {
+			continue // said once, with the references
+		}
 		var o outcome
 		var bin string
 		if r.keep.get(r.sourceKey(base, j), &bin) && r.keep.get(r.runKey(bin, j), &o) {
@@ -103,6 +101,7 @@ func (r *run) attempt(ctx context.Context, base workshop.Layer, jobs []job, retr
 	if err != nil {
 		return nil, err
 	}
+	r.report.built()
 	out, err := os.MkdirTemp(r.tmp, "")
 	if err != nil {
 		return nil, err
@@ -158,7 +157,7 @@ func (r *run) try(ctx context.Context, bin, hash string, j job) (o outcome, v ve
 		}
 	}
 	o.Build = ""
-	o.Run, err = gotest.Run(ctx, bin, r.Tree.Path(j.dir), gotest.Options{Run: j.tests, Timeout: testTimeout})
+	o.Run, err = gotest.Run(ctx, bin, r.Tree.Path(j.dir), gotest.Options{Run: j.tests, Timeout: r.o.Timeout})
 	if err != nil {
 		return o, v, err
 	}
@@ -188,73 +187,4 @@ func (r *run) tell(j job, v verdict) {
 	if v.fail != "" {
 		r.report.fail(j.where, v.do, v.fail)
 	}
-}
-
-// batches puts jobs together whose exercises do not stand on each other; whole
-// packages stay alone.
-func (r *run) batches(jobs []job) [][]job {
-	var all [][]job
-next:
-	for _, j := range jobs {
-		if j.e.ID != "" {
-			for i, b := range all {
-				if !slices.ContainsFunc(b, func(o job) bool { return o.e.ID == "" || o.dir != j.dir || r.kin(o.e, j.e) }) {
-					all[i] = append(b, j)
-					continue next
-				}
-			}
-		}
-		all = append(all, []job{j})
-	}
-	return all
-}
-
-// kin says whether one of two exercises stands on the other: by the table, by
-// what its tests need, or because its reference calls the other's.
-func (r *run) kin(a, b exercise.Exercise) bool {
-	if r.kinship == nil {
-		r.kinship = r.standsOn()
-	}
-	return a.ID == b.ID || r.kinship[a.ID][b.ID] || r.kinship[b.ID][a.ID]
-}
-
-// standsOn is the transitive closure.
-func (r *run) standsOn() map[string]map[string]bool {
-	on := map[string]map[string]bool{}
-	for _, e := range r.Exercises {
-		on[e.ID] = map[string]bool{}
-		for _, id := range e.Needs {
-			on[e.ID][id] = true
-		}
-		tests, _ := readTests(r.Tree.Path(testFile(e)))
-		for _, t := range tests {
-			if len(t.needs) > 0 && t.needs[0] == e.ID {
-				for _, id := range t.needs {
-					on[e.ID][id] = true
-				}
-			}
-		}
-		used := identifiers(r.Tree.Path(e.Solution()))
-		for _, o := range r.Exercises {
-			if o.Dir() != e.Dir() {
-				continue
-			}
-			names, _ := readNames(r.Tree.Path(o.Solution()))
-			for n := range names {
-				if used[n] {
-					on[e.ID][o.ID] = true
-				}
-			}
-		}
-	}
-	for range on {
-		for a := range on {
-			for b := range on[a] {
-				for c := range on[b] {
-					on[a][c] = true
-				}
-			}
-		}
-	}
-	return on
 }

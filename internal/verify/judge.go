@@ -20,6 +20,7 @@ const machineCannot = "machine cannot: "
 var (
 	stillUnwritten = regexp.MustCompile(`exercise ([0-9.]+) \(.*\) is not written yet: open`) // exercise.Need's skip
 	message        = regexp.MustCompile(`(?m)^\s*[\w.-]+\.go:\d+: (.*)$`)
+	testifys       = regexp.MustCompile(`(?m)^\s*Error:\s+(.*)$`) // where testify's own assertions put it
 	cannot         = regexp.MustCompile(regexp.QuoteMeta(machineCannot) + `(.*)`)
 )
 
@@ -60,7 +61,10 @@ func sortTests(res *gotest.Result) (t tally) {
 
 // firstMessage is what a reader sees first of a test.
 func firstMessage(output string) string {
-	if m := message.FindStringSubmatch(output); m != nil {
+	if m := message.FindStringSubmatch(output); m != nil && strings.TrimSpace(m[1]) != "" {
+		return m[1]
+	}
+	if m := testifys.FindStringSubmatch(output); m != nil {
 		return m[1]
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(output), "\n")

@@ -32,6 +32,7 @@ type Report struct {
 	Failed  []Finding
 	Skipped []Finding // what this machine cannot check
 	Notes   []Finding // worth a look, no failure
+	Built   int       // how many test binaries; 0 where every result was kept
 
 	mu     sync.Mutex
 	out    io.Writer
@@ -64,6 +65,12 @@ func (r *Report) pass(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.Passed += n
+}
+
+func (r *Report) built() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Built++
 }
 
 func (r *Report) fail(where, do, what string, args ...any) {

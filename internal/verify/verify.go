@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"runtime"
-	"strings"
+	"slices"
+	"sync"
+	"time"
 
 	"coracle/internal/exercise"
 	"coracle/internal/workshop"
@@ -27,12 +28,14 @@ func Ours(t *workshop.Tree) Workshop {
 
 // Options narrow a verification.
 type Options struct {
-	Chapter int       // 0: all, and the packages that belong to no chapter
-	Fresh   bool      // take no kept result
-	Strict  bool      // what this machine cannot check is a failure
-	Update  bool      // write solutions/mistakes.json from what was seen
-	Workers int       // 0: as many as CPUs
-	Out     io.Writer // nil: nothing is printed
+	Chapter int           // 0: all, and the packages that belong to no chapter
+	Fresh   bool          // take no kept result
+	Strict  bool          // what this machine cannot check is a failure
+	Only    []string      // classes of checks; nil: all
+	Update  bool          // write solutions/mistakes.json from what was seen
+	Workers int           // 0: as many as CPUs
+	Timeout time.Duration // of one test binary; 0: a minute and a half, far above the tests' own deadlines
+	Out     io.Writer     // nil: nothing is printed
 }
 
 type run struct {
@@ -43,6 +46,7 @@ type run struct {
 	tmp     string // binaries of this run
 	report  *Report
 	kinship map[string]map[string]bool
+	broken  sync.Map // packages that do not even compile over the references
 }
 
 // Run verifies and reports; an error means that it could not be done.
@@ -52,6 +56,9 @@ func Run(ctx context.Context, w Workshop, o Options) (*Report, error) {
 	}
 	if o.Workers == 0 {
 		o.Workers = runtime.NumCPU()
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 90 * time.Second
 	}
 	r := &run{Workshop: w, o: o, report: &Report{out: o.Out}}
 	if o.Chapter != 0 && len(r.chapters()) == 0 {
@@ -84,6 +91,12 @@ func Run(ctx context.Context, w Workshop, o Options) (*Report, error) {
 		{"yours", r.yours},
 		{"given", r.given},
 	} {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if len(o.Only) > 0 && !slices.Contains(o.Only, c.name) {
+			continue
+		}
 		r.report.begin(c.name)
 		if err := c.check(ctx); err != nil {
 			return nil, fmt.Errorf("verify %s: %w", c.name, err)
@@ -116,16 +129,6 @@ func (r *run) exercises() []exercise.Exercise {
 	return es
 }
 
-// chapterOf returns the number of the chapter whose folder holds dir, 0 for none.
-func (w Workshop) chapterOf(dir string) int {
-	for _, c := range w.Chapters {
-		if dir == c.Dir || strings.HasPrefix(dir, c.Dir+"/") {
-			return c.N
-		}
-	}
-	return 0
-}
-
 // packages are the chapter packages of this run.
 func (r *run) packages() []string {
 	var dirs []string
@@ -135,30 +138,6 @@ func (r *run) packages() []string {
 		}
 	}
 	return dirs
-}
-
-func (w Workshop) find(id string) (exercise.Exercise, bool) {
-	for _, e := range w.Exercises {
-		if e.ID == id {
-			return e, true
-		}
-	}
-	return exercise.Exercise{}, false
-}
-
-// page is the chapter's page of the book.
-func (w Workshop) page(e exercise.Exercise) string {
-	for _, c := range w.Chapters {
-		if c.N == e.Chapter() {
-			return "chapters/" + c.Dir + ".md"
-		}
-	}
-	return "chapters/"
-}
-
-// testFile is where the rungs of an exercise are.
-func testFile(e exercise.Exercise) string {
-	return strings.TrimSuffix(e.File, path.Ext(e.File)) + "_test.go"
 }
 
 func (r *run) reference() workshop.Layer { return r.Tree.Reference(r.Exercises...) }
