@@ -44,6 +44,7 @@ func setup(spec *Spec) error {
 		{spec.Capabilities == nil && spec.NoNewPrivs, noNewPrivs},
 		{true, dieWithParent},
 		{spec.Seccomp != nil, func() error { return installSeccomp(spec.Seccomp) }},
+		{spec.Compiled != nil, func() error { return installCompiled(spec.Compiled) }},
 	}
 	for _, s := range steps {
 		if !s.asked {

@@ -37,6 +37,7 @@ type Spec struct {
 	Capabilities *[]string           `json:"capabilities,omitempty"` // what it keeps, "CAP_CHOWN"; nil: all that it has
 	NoNewPrivs   bool                `json:"noNewPrivs,omitempty"`
 	Seccomp      *specs.LinuxSeccomp `json:"seccomp,omitempty"`
+	Compiled     *CompiledSeccomp    `json:"compiled,omitempty"` // in the place of Seccomp, see CompileSeccomp
 	Terminal     bool                `json:"terminal,omitempty"` // a pseudo-terminal of its own as stdio
 }
 

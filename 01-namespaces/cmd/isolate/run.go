@@ -30,6 +30,9 @@ func run(args []string) (int, error) {
 // supervise starts the program, passes on what comes for it, and returns its
 // exit status.
 func supervise(spec *namespaces.Spec, start starter, started func(pid int)) (int, error) {
+	if err := spec.CompileSeccomp(); err != nil {
+		return 0, err
+	}
 	signals := make(chan os.Signal, 16)
 	// Before the program runs, or a signal in between would end us and, with us, it.
 	signal.Notify(signals, forwarded...)
