@@ -54,30 +54,35 @@ func Join(namespaces []Namespace) (steps []Step, err error) {
 }
 
 // refOpen opens a namespace, checks its kind, and says whether the caller is in it.
-func refOpen(ns Namespace) (file *os.File, own bool, err error) {
-	if file, err = os.Open(ns.Path); err != nil {
-		return nil, false, fmt.Errorf("join %s: %w", ns.Type, err)
-	}
-	defer func() {
-		if err != nil {
-			file.Close()
-		}
-	}()
-	kind, err := nsType(file)
+func refOpen(ns Namespace) (*os.File, bool, error) {
+	file, err := os.Open(ns.Path)
 	if err != nil {
 		return nil, false, fmt.Errorf("join %s: %w", ns.Type, err)
 	}
+	own, err := refCheck(file, ns)
+	if err != nil {
+		file.Close()
+		return nil, false, fmt.Errorf("join %s: %w", ns.Type, err)
+	}
+	return file, own, nil
+}
+
+func refCheck(file *os.File, ns Namespace) (own bool, err error) {
+	kind, err := nsType(file)
+	if err != nil {
+		return false, err
+	}
 	if kind != ns.Type {
-		return nil, false, fmt.Errorf("join %s: %s is a %s namespace", ns.Type, ns.Path, kind)
+		return false, fmt.Errorf("%s is a %s namespace", ns.Path, kind)
 	}
 	// The thread's: a Go program may have threads in different ones.
 	mine, err := os.Stat("/proc/thread-self/ns/" + string(ns.Type))
 	if err != nil {
-		return nil, false, fmt.Errorf("join %s: %w", ns.Type, err)
+		return false, err
 	}
 	its, err := file.Stat()
 	if err != nil {
-		return nil, false, fmt.Errorf("join %s: %w", ns.Type, err)
+		return false, err
 	}
-	return file, os.SameFile(mine, its), nil
+	return os.SameFile(mine, its), nil
 }

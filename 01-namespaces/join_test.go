@@ -1,0 +1,300 @@
+package namespaces
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"coracle/internal/check"
+	"coracle/internal/exercise"
+	"coracle/internal/sandbox"
+)
+
+// where is what a program sees of itself after a raw child became it.
+type where struct {
+	NS   map[Type]string // "uts:[4026531838]"
+	UID  int
+	Caps uint64 // effective
+}
+
+var whereAmI = reporting("whereami", func([]string) (any, error) {
+	return where{links("self"), os.Getuid(), ownSets().Eff}, nil
+})
+
+// links reads the namespaces of a process, each as text.
+func links(pid string) map[Type]string {
+	all := map[Type]string{}
+	for _, n := range nsFlags {
+		if link, err := os.Readlink("/proc/" + pid + "/ns/" + string(n.t)); err == nil {
+			all[n.t] = link
+		}
+	}
+	return all
+}
+
+// inhabit starts a process that does nothing in new namespaces, until stop. In a
+// new user namespace id 0 is the caller's hostID.
+func inhabit(flags uintptr, hostID int) (pid int, stop func(), err error) {
+	cmd := exec.Command("cat")
+	attr := &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL}
+	if flags&unix.CLONE_NEWUSER != 0 {
+		one := []syscall.SysProcIDMap{{ContainerID: 0, HostID: hostID, Size: 1}}
+		attr.UidMappings, attr.GidMappings = one, one
+	}
+	cmd.SysProcAttr = attr
+	stdin, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return 0, nil, fmt.Errorf("start cat in new namespaces: %w", err)
+	}
+	return cmd.Process.Pid, func() { stdin.Close(); cmd.Wait() }, nil
+}
+
+// inhabitant is inhabit for a test. The thread that starts it must outlive it.
+func inhabitant(t *testing.T, flags uintptr, hostID int) string {
+	t.Helper()
+	runtime.LockOSThread()
+	pid, stop, err := inhabit(flags, hostID)
+	check.NoError(t, "start a process in namespaces of its own", err)
+	t.Cleanup(func() { stop(); runtime.UnlockOSThread() })
+	return fmt.Sprint(pid)
+}
+
+func at(pid string, kinds ...Type) (list []Namespace) {
+	for _, k := range kinds {
+		list = append(list, Namespace{k, "/proc/" + pid + "/ns/" + string(k)})
+	}
+	return list
+}
+
+// A joined is what came of joining: the steps as text, and what the program saw.
+type joined struct {
+	Steps []string
+	Where where
+}
+
+// at returns the place of the first step that begins so, -1 for none.
+func (j joined) at(step string) int {
+	return slices.IndexFunc(j.Steps, func(s string) bool { return strings.HasPrefix(s, step) })
+}
+
+func (j joined) String() string { return strings.Join(j.Steps, ", then ") }
+
+// joinAll lets a raw child take the steps of Join and become the program whereami.
+func joinAll(list []Namespace) (j joined, err error) {
+	runtime.LockOSThread() // the raw child dies with the thread that made it
+	defer runtime.UnlockOSThread()
+	steps, err := Join(list)
+	if err != nil {
+		return j, err
+	}
+	defer func() {
+		for _, s := range steps {
+			s.File.Close()
+		}
+	}()
+	for _, s := range steps {
+		if s.Do == SetNS && s.File == nil {
+			return j, fmt.Errorf("a step to join %s has no File", s.Type)
+		}
+		j.Steps = append(j.Steps, s.String())
+	}
+	exe, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return j, err
+	}
+	defer exe.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return j, err
+	}
+	defer r.Close()
+	child, err := takeSteps(steps, program{exe, []string{"test:" + whereAmI}, os.Environ(), []*os.File{nil, w, os.Stderr}})
+	w.Close()
+	if err != nil {
+		return j, err
+	}
+	defer child.Wait()
+	out, err := io.ReadAll(r)
+	if err != nil {
+		return j, err
+	}
+	var said report[where]
+	if err := json.Unmarshal(out, &said); err != nil {
+		return j, fmt.Errorf("the program said %q: %w", out, err)
+	}
+	j.Where = said.Saw
+	return j, nil
+}
+
+const (
+	ownUser   = "the caller's own user namespace is joined, which setns refuses"
+	noFork    = "there is no fork: joining a PID namespace moves only later children"
+	earlyFork = "the fork comes before the PID namespace is joined"
+	userLast  = "the user namespace comes last for a caller who gets his rights only there"
+	userFirst = "the user namespace comes first, and the right to the others is given up with it"
+	noRoot    = "nobody becomes root after the user namespace, and execve drops every capability"
+	leaks     = "what was opened before the one that failed stays open"
+	wrongKind = "any file that opens is taken for a namespace of that type"
+)
+
+func joinIn(t *testing.T, list []Namespace, causes func(joined, error) []check.Cause) joined {
+	t.Helper()
+	var j joined
+	j, err := check.Within(t, "join and execute a program", "the program's end", func() (joined, error) {
+		var err error
+		j, err = joinAll(list)
+		return j, err
+	})
+	check.NoError(t, fmt.Sprintf("Join and take its steps (%v)", j), err, causes(j, err)...)
+	return j
+}
+
+func TestJoin_Enters(t *testing.T) {
+	exercise.Need(t, "1.7")
+	sandbox.Need(t)
+	kinds := []Type{UserNS, PID, UTS, IPC, Net, Cgroup, Mnt}
+	pid := inhabitant(t, unix.CLONE_NEWUTS|unix.CLONE_NEWIPC|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP|unix.CLONE_NEWNS, 0)
+	mine, its := links("thread-self"), links(pid)
+	j := joinIn(t, append(at(pid, kinds...), Namespace{Type: Time}), func(j joined, err error) []check.Cause {
+		return []check.Cause{check.Often(errors.Is(err, unix.EINVAL) && j.at("join the user") >= 0, ownUser)}
+	})
+	for _, k := range kinds {
+		check.Equal(t, fmt.Sprintf("the %s namespace of the program", k), its[k], j.Where.NS[k])
+	}
+	check.Equal(t, "the caller's own namespaces after Join", mine, links("thread-self"))
+	check.True(t, "Join the PID namespace that the caller is in", j.at("fork") < 0, j.String(), "no fork")
+	steps, err := Join([]Namespace{{Type: UTS}, {Type: PID}})
+	check.NoError(t, "Join(uts, pid) without paths: both are new", err)
+	check.Equal(t, "the number of its steps", 0, len(steps))
+}
+
+func TestJoin_ForksForPID(t *testing.T) {
+	exercise.Need(t, "1.7")
+	sandbox.Need(t)
+	pid := inhabitant(t, unix.CLONE_NEWPID|unix.CLONE_NEWUTS, 0)
+	its := links(pid)
+	for _, list := range [][]Namespace{at(pid, PID, UTS), at(pid, UTS, PID), at(pid, PID)} {
+		j := joinIn(t, list, func(joined, error) []check.Cause { return nil })
+		check.Equal(t, fmt.Sprintf("%v: its PID namespace", j), its[PID], j.Where.NS[PID],
+			check.Often(j.at("fork") < 0, noFork),
+			check.Often(j.at("fork") < j.at("join the pid"), earlyFork))
+	}
+}
+
+// A caller without CAP_SYS_ADMIN: what an ordinary user is, also in single mode,
+// where there is no other user id.
+var joinPlain = reporting("join-plain", func([]string) (any, error) {
+	if err := dropAdmin(); err != nil {
+		return nil, err
+	}
+	pid, stop, err := inhabit(unix.CLONE_NEWUSER|unix.CLONE_NEWPID|unix.CLONE_NEWUTS|unix.CLONE_NEWNET|unix.CLONE_NEWNS, os.Geteuid())
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	j, err := joinAll(at(fmt.Sprint(pid), Net, Mnt, UserNS, PID, UTS))
+	return plainSaw{j, links(fmt.Sprint(pid))}, err
+})
+
+type plainSaw struct {
+	Joined joined
+	Its    map[Type]string
+}
+
+func dropAdmin() error {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&hdr, &data[0]); err != nil {
+		return err
+	}
+	data[0].Effective &^= 1 << unix.CAP_SYS_ADMIN
+	data[0].Permitted &^= 1 << unix.CAP_SYS_ADMIN
+	return unix.Capset(&hdr, &data[0])
+}
+
+func TestJoin_UserFirstWithoutAdmin(t *testing.T) {
+	exercise.Need(t, "1.7")
+	sandbox.Need(t)
+	saw, err := reportAs[plainSaw](t, joinPlain, &syscall.SysProcAttr{})
+	j := saw.Joined
+	user := j.at("join the user")
+	check.NoError(t, fmt.Sprintf("without CAP_SYS_ADMIN: Join and take its steps (%v)", j), err,
+		check.Often(errors.Is(err, unix.EPERM) && user > 0, userLast))
+	for _, k := range []Type{UserNS, Net, Mnt, UTS, PID} {
+		check.Equal(t, fmt.Sprintf("%v: its %s namespace", j, k), saw.Its[k], j.Where.NS[k],
+			check.Often(k == PID && j.at("fork") < 0, noFork),
+			check.Often(k == PID && j.at("fork") < j.at("join the pid"), earlyFork))
+	}
+	check.Equal(t, "its user id", 0, j.Where.UID)
+	check.True(t, fmt.Sprintf("%v: its effective capabilities", j), j.Where.Caps != 0, "none", "those of root there")
+}
+
+func TestJoin_UserLastWithAdmin(t *testing.T) {
+	exercise.Need(t, "1.7")
+	sandbox.Need(t)
+	// As where a container of a pod has a user namespace and shares the pod's network,
+	// which belongs to the machine. Its root is an id that the caller does not bear, but
+	// in single mode there is none.
+	root := 1
+	if sandbox.CurrentMode() == sandbox.Single {
+		root = 0
+	}
+	pod := inhabitant(t, unix.CLONE_NEWNET, 0)
+	pid := inhabitant(t, unix.CLONE_NEWUSER|unix.CLONE_NEWUTS, root)
+	its, net := links(pid), links(pod)[Net]
+	j := joinIn(t, append(at(pid, UserNS, UTS), at(pod, Net)...), func(j joined, err error) []check.Cause {
+		user := j.at("join the user")
+		return []check.Cause{check.Often(errors.Is(err, unix.EPERM) && user >= 0 && user < j.at("join the net"), userFirst)}
+	})
+	check.Equal(t, "its user namespace", its[UserNS], j.Where.NS[UserNS])
+	check.Equal(t, "its UTS namespace", its[UTS], j.Where.NS[UTS])
+	check.Equal(t, "its network namespace", net, j.Where.NS[Net])
+	check.Equal(t, fmt.Sprintf("%v: its user id", j), 0, j.Where.UID,
+		check.Often(j.at("become") < j.at("join the user") || j.at("become") < 0, noRoot))
+	check.True(t, fmt.Sprintf("%v: its effective capabilities", j), j.Where.Caps != 0, "none", "those of root there")
+}
+
+func TestJoin_Errors(t *testing.T) {
+	exercise.Need(t, "1.7")
+	sandbox.Need(t)
+	pid := inhabitant(t, unix.CLONE_NEWUTS|unix.CLONE_NEWIPC, 0)
+	for _, c := range []struct {
+		bad  Namespace
+		want []string
+	}{
+		{Namespace{Net, "/proc/" + pid + "/ns/no-such"}, []string{"net", "/proc/" + pid + "/ns/no-such"}},
+		{Namespace{Net, "/proc/" + pid + "/status"}, []string{"net", "/proc/" + pid + "/status"}},
+		{Namespace{Net, "/proc/" + pid + "/ns/uts"}, []string{"net", "/proc/" + pid + "/ns/uts", "uts"}},
+	} {
+		before := openNamespaces()
+		_, err := Join(append(at(pid, IPC, UTS), c.bad))
+		check.ErrorHas(t, "Join(ipc, uts, net: "+c.bad.Path+")", err, c.want, check.Often(err == nil, wrongKind))
+		check.Equal(t, "namespaces that are open after an error", before, openNamespaces(),
+			check.Often(openNamespaces() > before, leaks))
+	}
+}
+
+// openNamespaces counts this process's descriptors of namespaces.
+func openNamespaces() (n int) {
+	fds, _ := os.ReadDir("/proc/self/fd")
+	for _, fd := range fds {
+		if link, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.Contains(link, ":[") && !strings.HasPrefix(link, "pipe:") &&
+			!strings.HasPrefix(link, "socket:") && !strings.HasPrefix(link, "anon_inode:") {
+			n++
+		}
+	}
+	return n
+}
