@@ -25,8 +25,8 @@ func Doctor() []Problem {
 	return problems
 }
 
-// Offline reports whether the first run needs the network, for the kernel (27 MB).
-func Offline() bool {
+// HasKernel reports whether a kernel is here already; otherwise the first run downloads one (27 MB).
+func HasKernel() bool {
 	_, err := localKernel()
 	return err == nil
 }

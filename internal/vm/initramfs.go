@@ -69,6 +69,11 @@ func (t tree) addFile(f File) error {
 	if !path.IsAbs(f.Guest) {
 		return fmt.Errorf("file %q for the virtual machine: its path there must begin with /", f.Guest)
 	}
+	for _, mount := range []string{"/dev", "/proc", "/run", "/sys"} {
+		if strings.HasPrefix(path.Clean(f.Guest), mount+"/") {
+			return fmt.Errorf("file %s for the virtual machine: something is mounted on %s there and hides it; put it elsewhere", f.Guest, mount)
+		}
+	}
 	if f.Host == "" {
 		t.put(f.Guest, leaf{mode: cmpMode(f.Mode, 0o644), data: f.Data})
 		return nil

@@ -1,7 +1,6 @@
 package vm
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,10 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
-	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"coracle/internal/vm/wire"
@@ -55,6 +50,13 @@ func (cfg Config) boot(ctx context.Context, files []File, job wire.Job) (_ *mach
 	given = append(given, initramfs)
 	if err := cfg.writeInitramfs(ctx, initramfs, kernel, files, job); err != nil {
 		return nil, err
+	}
+	if cfg.MemoryMB == 0 { // the archive, what is unpacked from it and the new root overlap for a while
+		st, err := initramfs.Stat()
+		if err != nil {
+			return nil, fmt.Errorf("initramfs: %w", err)
+		}
+		cfg.MemoryMB = 700 + 2*int(st.Size()>>20)
 	}
 	console, consoleEnd, err := os.Pipe()
 	if err != nil {
@@ -117,7 +119,8 @@ func (cfg Config) boot(ctx context.Context, files []File, job wire.Job) (_ *mach
 }
 
 // arguments is QEMU's command line. Without -nodefaults it adds a disc drive and a network that nobody uses, and each
-// costs boot time; mitigations slow an emulated processor down and protect nobody here.
+// costs boot time; mitigations slow an emulated processor down and protect nobody here; the timer check takes a busy
+// host for a broken interrupt controller.
 func (cfg Config) arguments(k Kernel) ([]string, error) {
 	machine, tty := "q35", "ttyS0"
 	if runtime.GOARCH == "arm64" {
@@ -143,7 +146,7 @@ func (cfg Config) arguments(k Kernel) ([]string, error) {
 		"-smp", fmt.Sprint(cfg.CPUs), "-m", fmt.Sprint(cfg.MemoryMB),
 		"-kernel", k.Image, "-initrd", "/dev/fd/3",
 		"-append", "rdinit=" + wire.Dir + "/init console=" + tty + " loglevel=4 panic=-1 cgroup_no_v1=all psi=1 " +
-			"apparmor=0 mitigations=off random.trust_cpu=on nokaslr",
+			"apparmor=0 mitigations=off random.trust_cpu=on nokaslr no_timer_check",
 		"-chardev", "file,id=console,path=/dev/fd/4", "-serial", "chardev:console",
 		"-device", "virtio-serial-pci", "-chardev", "socket,id=port,fd=5",
 		"-device", "virtserialport,chardev=port,name=" + wire.PortName,
@@ -163,99 +166,4 @@ func (m *machine) stop() {
 	m.cancel(nil)
 	<-m.ended
 	m.port.Close()
-}
-
-// explain says why the port went silent before the work was done.
-func (m *machine) explain(err error) error {
-	cause := context.Cause(m.ctx)
-	var exit error
-	if cause == nil {
-		if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
-			return fmt.Errorf("virtual machine: %w", err)
-		}
-		exit = <-m.ended
-		m.ended <- exit
-	}
-	what := "ended before its work was done"
-	switch {
-	case errors.Is(cause, errBootTimeout):
-		what = "did not boot in time"
-	case cause != nil: // the caller's wish or deadline: the console explains nothing
-		return fmt.Errorf("virtual machine stopped: %w", cause)
-	case exit != nil:
-		what = fmt.Sprintf("failed: QEMU: %v: %s", exit, m.stderr.last(1))
-	}
-	if lines := m.console.last(12); lines != "" {
-		return fmt.Errorf("the virtual machine %s; its console ended with:\n%s", what, lines)
-	}
-	return fmt.Errorf("the virtual machine %s; its console is empty: does this kernel have a serial console?", what)
-}
-
-// makeDisk returns an unnamed file with an empty ext4.
-func makeDisk(ctx context.Context, mb int) (*os.File, error) {
-	mkfs, err := lookPath("mkfs.ext4")
-	if err != nil {
-		return nil, errors.New("no mkfs.ext4 for the disk of the virtual machine: sudo apt-get install e2fsprogs")
-	}
-	f, err := anonymousFile("disk")
-	if err != nil {
-		return nil, fmt.Errorf("disk of the virtual machine: %w", err)
-	}
-	if err = f.Truncate(int64(mb) << 20); err == nil {
-		cmd := exec.CommandContext(ctx, mkfs, "-q", "-F", "-m", "0", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard", "/dev/fd/3")
-		cmd.ExtraFiles = []*os.File{f}
-		var out []byte
-		if out, err = cmd.CombinedOutput(); err != nil {
-			err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
-		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("disk of the virtual machine: %w", err)
-	}
-	return f, nil
-}
-
-func socketpair() (ours, theirs *os.File, err error) {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	syscall.CloseOnExec(fds[0])
-	syscall.CloseOnExec(fds[1])
-	return os.NewFile(uintptr(fds[0]), "port"), os.NewFile(uintptr(fds[1]), "port"), nil
-}
-
-// tail keeps the end of a stream.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.buf = append(t.buf, p...); len(t.buf) > 32<<10 {
-		t.buf = append(t.buf[:0], t.buf[len(t.buf)-16<<10:]...)
-	}
-	return len(p), nil
-}
-
-// last returns at most n lines, without the codes that the firmware clears the screen with.
-func (t *tail) last(n int) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	clean := strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' {
-			return -1
-		}
-		return r
-	}, string(t.buf))
-	lines := strings.Split(strings.TrimSpace(clean), "\n")
-	if i := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "Kernel panic") }); i >= 0 {
-		lines = lines[:i+1] // what follows are registers
-	}
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

@@ -15,7 +15,7 @@ import (
 // Config is a machine. The zero value is a good one, inside a checkout.
 type Config struct {
 	Kernel   string   // path of a vmlinuz; "" lets FindKernel choose
-	MemoryMB int      // 0: 768
+	MemoryMB int      // 0: enough for what is shipped, and 700
 	CPUs     int      // 0: 2
 	DiskMB   int      // more than 0: the root is ext4 on a disk of that size (sparse; overlay uppers and user xattrs need it before Linux 6.6)
 	Accel    string   // "" or "tcg": software, works everywhere; "kvm": faster, and hangs on some hosts that are machines in a cloud themselves
@@ -53,7 +53,7 @@ type Command struct {
 	User           string        // "" or "root", or "learner": uid 1000, subordinate ids from 100000
 	Timeout        time.Duration // 0: only the context ends it
 	Stdin          io.Reader     // nil: /dev/null
-	TTY            bool          // a terminal of its own; its output arrives as stdout
+	TTY            bool          // a terminal of its own, whose output arrives as stdout; the caller makes its own raw
 	Size           wire.Size
 	Resize         <-chan wire.Size
 	Stdout, Stderr io.Writer // nil: those of Run
@@ -84,9 +84,6 @@ func Run(ctx context.Context, cfg Config, files []File, commands []Command, stdo
 
 // job checks what the guest will be asked to do.
 func (cfg *Config) job(commands []Command) (wire.Job, error) {
-	if cfg.MemoryMB == 0 {
-		cfg.MemoryMB = 768
-	}
 	if cfg.CPUs == 0 {
 		cfg.CPUs = 2
 	}
@@ -94,7 +91,7 @@ func (cfg *Config) job(commands []Command) (wire.Job, error) {
 		cfg.BootTimeout = 90 * time.Second
 	}
 	switch {
-	case cfg.MemoryMB < 192:
+	case cfg.MemoryMB != 0 && cfg.MemoryMB < 192:
 		return wire.Job{}, fmt.Errorf("a machine with %d MB does not boot; give it 192 or more", cfg.MemoryMB)
 	case cfg.CPUs < 1 || cfg.CPUs > 64:
 		return wire.Job{}, fmt.Errorf("a machine with %d processors cannot be emulated; 1 to 64 can", cfg.CPUs)

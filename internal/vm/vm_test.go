@@ -45,7 +45,7 @@ func needMachine(t *testing.T) context.Context {
 	if testing.Short() {
 		t.Skip("boots a virtual machine; run without -short")
 	}
-	if !vm.Offline() {
+	if !vm.HasKernel() {
 		t.Skip("no kernel is here yet; ./lab vm test 2 downloads one (27 MB)")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -184,7 +184,11 @@ func TestRun_BadInput(t *testing.T) {
 			needMachine(t)
 			return try(t, vm.Config{Modules: []string{"warp"}}, nil, one)
 		},
-		"must begin with /":           func(t *testing.T) error { needMachine(t); return try(t, vm.Config{}, []vm.File{{Guest: "x"}}, one) },
+		"must begin with /": func(t *testing.T) error { needMachine(t); return try(t, vm.Config{}, []vm.File{{Guest: "x"}}, one) },
+		"put it elsewhere": func(t *testing.T) error {
+			needMachine(t)
+			return try(t, vm.Config{}, []vm.File{{Guest: "/run/x"}}, one)
+		},
 		"stat /nowhere: no such file": func(t *testing.T) error { needMachine(t); return try(t, vm.Config{Root: "/nowhere"}, nil, one) },
 		"is neither a file nor a directory": func(t *testing.T) error {
 			needMachine(t)

@@ -20,7 +20,7 @@ func furnish(job wire.Job) error {
 		return err
 	}
 	for path, mode := range map[string]fs.FileMode{
-		"/tmp": fs.ModeSticky | 0o777, "/var/tmp": fs.ModeSticky | 0o777, "/root": 0o700, "/etc": 0o755, "/home": 0o755,
+		"/tmp": fs.ModeSticky | 0o777, "/var/tmp": fs.ModeSticky | 0o777, "/root": 0o755 /* a checkout may lie in it */, "/etc": 0o755, "/home": 0o755,
 		"/home/learner": 0o755, "/run/user": 0o755, "/run/user/1000": 0o700,
 	} {
 		if err := os.MkdirAll(path, 0o755); err != nil {
