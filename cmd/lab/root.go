@@ -18,8 +18,8 @@ import (
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		nextCmd(), statusCmd(), testCmd(), watchCmd(), hintCmd(), diffCmd(),
-		solveCmd(), resetCmd(), runCmd(), startCmd(),
-		doctorCmd(),
+		solveCmd(), resetCmd(), runCmd(), startCmd(), saveCmd(), updateCmd(),
+		doctorCmd(), vmCmd(), cleanupCmd(),
 		verifyCmd(), // gradeCmd joins with its file
 		devCmd(),
 	}

@@ -40,37 +40,43 @@ status are the program's own. Flags after PROGRAM belong to the program.`,
 			if err != nil {
 				return err
 			}
-			c, err := chapter(args[0])
+			c, name, err := program(t, args)
 			if err != nil {
 				return err
-			}
-			programs := programs(t, c)
-			if len(args) < 2 || !slices.Contains(programs, args[1]) {
-				what := "which program?"
-				if len(args) > 1 {
-					what = fmt.Sprintf("no program %q.", args[1])
-				}
-				if len(programs) == 0 {
-					return usage("chapter %d has no programs yet", c.N)
-				}
-				return usage("%s Chapter %d has: %s", what, c.N, strings.Join(programs, ", "))
 			}
 			for _, id := range mine {
 				if _, err := one(id); err != nil {
 					return err
 				}
 			}
-			bin, err := buildProgram(cmd.Context(), t, c, args[1], mine)
+			bin, err := buildProgram(cmd.Context(), t, c, name, mine)
 			if err != nil {
 				return err
 			}
 			env := programEnv(cmd.Context(), t)
-			return fmt.Errorf("execute %s: %w", bin, syscall.Exec(bin, append([]string{args[1]}, args[2:]...), env))
+			return fmt.Errorf("execute %s: %w", bin, syscall.Exec(bin, append([]string{name}, args[2:]...), env))
 		},
 	}
 	cmd.Flags().SetInterspersed(false)
 	cmd.Flags().StringSliceVar(&mine, "mine", nil, "take these exercises from you, green or not")
 	return cmd
+}
+
+// program finds the chapter and the program that the arguments begin with.
+func program(t *workshop.Tree, args []string) (c exercise.Chapter, name string, err error) {
+	if c, err = chapter(args[0]); err != nil {
+		return c, "", err
+	}
+	have := programs(t, c)
+	switch {
+	case len(have) == 0:
+		return c, "", usage("chapter %d has no programs yet", c.N)
+	case len(args) < 2:
+		return c, "", usage("which program? Chapter %d has: %s", c.N, strings.Join(have, ", "))
+	case !slices.Contains(have, args[1]):
+		return c, "", usage("no program %q. Chapter %d has: %s", args[1], c.N, strings.Join(have, ", "))
+	}
+	return c, args[1], nil
 }
 
 // programs lists the folders below the chapter's cmd.

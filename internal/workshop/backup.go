@@ -20,7 +20,7 @@ func (t *Tree) Replace(e exercise.Exercise, content []byte) (backup string, err 
 	}
 	stub, _ := t.Stub(e)
 	if err == nil && !bytes.Equal(have, content) && !bytes.Equal(have, stub) {
-		if backup, err = t.backup(e, have); err != nil {
+		if backup, err = t.Backup(e.File, have); err != nil {
 			return "", fmt.Errorf("back up %s: %w", e.File, err)
 		}
 	}
@@ -30,15 +30,16 @@ func (t *Tree) Replace(e exercise.Exercise, content []byte) (backup string, err 
 	return backup, writeFile(t.Path(e.File), content)
 }
 
-// backup keeps content under a folder of its own: .lab/backup/TIME/FILE.
-func (t *Tree) backup(e exercise.Exercise, content []byte) (string, error) {
+// Backup keeps content under a folder of its own, .lab/backup/TIME/FILE, and
+// returns the path below the root.
+func (t *Tree) Backup(file string, content []byte) (string, error) {
 	stamp := time.Now().Format("2006-01-02T15-04-05")
 	for n := 1; ; n++ {
 		dir := ".lab/backup/" + stamp
 		if n > 1 {
 			dir = fmt.Sprintf("%s.%d", dir, n)
 		}
-		rel := dir + "/" + e.File
+		rel := dir + "/" + file
 		if _, err := os.Lstat(t.Path(rel)); errors.Is(err, os.ErrNotExist) {
 			return rel, writeFile(t.Path(rel), content)
 		}
