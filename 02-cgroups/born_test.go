@@ -15,7 +15,8 @@ import (
 
 func start(t *testing.T, g *Group, p *process) error {
 	t.Helper()
-	_, err := check.Within(t, "Start in "+g.Dir(), "its return", func() (int, error) { return 0, g.Start(p.Cmd) })
+	_, err := check.Within(t, "Start in "+g.Dir(), "its return", func() (int, error) { return 0, g.Start(p.Cmd) },
+		check.Often(true, "cmd.Run waits for the process to end"))
 	if err == nil {
 		p.endWith(t)
 	}

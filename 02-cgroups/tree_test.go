@@ -53,7 +53,6 @@ func TestRemove_DepthFirst(t *testing.T) {
 	mkdir(t, top, "c")
 	err := top.Remove()
 	check.NoError(t, "Remove of a tree of four groups", err,
-		check.Often(errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES), "os.RemoveAll tries to delete the kernel's files"),
 		check.Often(errors.Is(err, syscall.EBUSY), "the parent is removed before its children"))
 	_, err = os.Stat(top.Dir())
 	check.ErrorIs(t, "stat of the removed group", err, os.ErrNotExist)
@@ -61,7 +60,8 @@ func TestRemove_DepthFirst(t *testing.T) {
 
 	p := spawn(t, mkdir(t, g, "busy"), "stand", "")
 	err = (&Group{filepath.Join(g.Dir(), "busy")}).Remove()
-	check.ErrorIs(t, "Remove of a group with a process", err, syscall.EBUSY)
+	check.ErrorIs(t, "Remove of a group with a process", err, syscall.EBUSY,
+		check.Often(errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES), "os.RemoveAll tries to delete the kernel's files"))
 	check.True(t, "its error", strings.Contains(err.Error(), "busy"), err.Error(), "the path in it")
 	check.True(t, "the process after it", p.alive(), "ended", "alive: Remove kills nothing")
 }
@@ -81,7 +81,8 @@ func TestEnable_MovesProcessesToALeaf(t *testing.T) {
 	c := domainController(t)
 	g := ownGroup(t, c)
 	a, b := spawn(t, g, "stand", ""), spawn(t, g, "stand", "")
-	_, err := check.Within(t, "Enable("+c+") of a group with two processes", "its return", func() (int, error) { return 0, g.Enable(c) })
+	_, err := check.Within(t, "Enable("+c+") of a group with two processes", "its return", func() (int, error) { return 0, g.Enable(c) },
+		check.Often(true, "the list of processes is never read again"))
 	check.NoError(t, "Enable("+c+") of a group with two processes", err,
 		check.Often(errors.Is(err, syscall.EBUSY), "a group that holds processes gives no controllers away"))
 	check.Equal(t, "cgroup.subtree_control", c, read(t, g, "cgroup.subtree_control"))

@@ -1,0 +1,89 @@
+// Mistake: it waits for a change before it looks: one that has happened already never comes
+package cgroups
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+func (g *Group) Populated() (bool, error) {
+	text, err := g.Read("cgroup.events")
+	if err != nil {
+		return false, err
+	}
+	events, err := ParseKeyed(text)
+	return events["populated"] == 1, err
+}
+func (g *Group) Freeze(ctx context.Context) error { return g.refFreeze(ctx, 1) }
+func (g *Group) Thaw(ctx context.Context) error   { return g.refFreeze(ctx, 0) }
+
+func (g *Group) refFreeze(ctx context.Context, to uint64) error {
+	if err := g.Write("cgroup.freeze", strconv.FormatUint(to, 10)); err != nil {
+		return err
+	}
+	return g.refWait(ctx, "frozen", to)
+}
+func (g *Group) Kill(ctx context.Context) error {
+	err := g.Write("cgroup.kill", "1")
+	if errors.Is(err, fs.ErrNotExist) {
+		err = g.refKillEach(ctx) // before Linux 5.14
+	}
+	if err != nil {
+		return err
+	}
+	return g.refWait(ctx, "populated", 0)
+}
+func (g *Group) refKillEach(ctx context.Context) error {
+	if err := g.Freeze(ctx); err != nil {
+		return err
+	}
+	err := filepath.WalkDir(g.dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		pids, err := (&Group{p}).Read("cgroup.procs")
+		for _, f := range strings.Fields(pids) {
+			if pid, _ := strconv.Atoi(f); pid > 0 {
+				syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+		return err
+	})
+	return errors.Join(err, g.Write("cgroup.freeze", "0"))
+}
+func (g *Group) refWait(ctx context.Context, key string, value uint64) error {
+	path := filepath.Join(g.dir, "cgroup.events")
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if _, err := unix.InotifyAddWatch(fd, path, unix.IN_MODIFY); err != nil {
+		return err
+	}
+	buf := make([]byte, 4096)
+	for {
+		if _, err := unix.Read(fd, buf); err != nil {
+			return err
+		}
+		text, err := g.Read("cgroup.events")
+		if err != nil {
+			return err
+		}
+		events, err := ParseKeyed(text)
+		if err != nil || events[key] == value {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("%s: waiting for %s %d: %w", g.dir, key, value, err)
+		}
+	}
+}
