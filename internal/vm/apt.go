@@ -2,7 +2,6 @@ package vm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,11 +34,17 @@ func download(ctx context.Context, log io.Writer) (Kernel, error) {
 	if err != nil {
 		return Kernel{}, err
 	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return Kernel{}, fmt.Errorf("kernel cache: %w", err)
-	}
-	tmp, err := os.MkdirTemp(cache, "download-")
+	tmp := filepath.Join(cache, "download")
+	unlock, err := lock(tmp)
 	if err != nil {
+		return Kernel{}, err
+	}
+	defer unlock()
+	if k, err := downloaded(); err == nil {
+		return k, nil // by the one that held the lock
+	}
+	os.RemoveAll(tmp) //nolint:errcheck // of somebody who was killed; Mkdir says what is wrong
+	if err := os.Mkdir(tmp, 0o755); err != nil {
 		return Kernel{}, fmt.Errorf("kernel cache: %w", err)
 	}
 	defer os.RemoveAll(tmp)
@@ -65,8 +70,7 @@ func download(ctx context.Context, log io.Writer) (Kernel, error) {
 		return Kernel{}, err
 	}
 	final := filepath.Join(cache, strings.TrimPrefix(filepath.Base(images[0]), "vmlinuz-"))
-	// Another run may have been quicker; its result is as good.
-	if err := os.Rename(filepath.Join(tmp, "root"), final); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := os.Rename(filepath.Join(tmp, "root"), final); err != nil {
 		return Kernel{}, fmt.Errorf("kernel cache: %w", err)
 	}
 	return kernelAt(filepath.Join(final, "boot", filepath.Base(images[0])))

@@ -36,19 +36,13 @@ func buildInit(ctx context.Context, moduleRoot string) (content []byte, err erro
 }
 
 // locked lets one process at a time build out, and reads it before it lets go: the go command may write in place, and
-// half a binary must not be shipped. The lock's file stays, since to remove it would let in those who wait.
+// half a binary must not be shipped.
 func locked(out string, build func() error) ([]byte, error) {
-	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
-		return nil, fmt.Errorf("cache of the virtual machine: %w", err)
-	}
-	lock, err := os.OpenFile(out+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	unlock, err := lock(out)
 	if err != nil {
-		return nil, fmt.Errorf("cache of the virtual machine: %w", err)
+		return nil, err
 	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return nil, fmt.Errorf("lock %s: %w", lock.Name(), err)
-	}
+	defer unlock()
 	if err := build(); err != nil {
 		return nil, err
 	}
@@ -57,6 +51,22 @@ func locked(out string, build func() error) ([]byte, error) {
 		return nil, fmt.Errorf("cache of the virtual machine: %w", err)
 	}
 	return content, nil
+}
+
+// lock waits for a file's lock, which is a file beside it that stays: to remove it would let in those who wait.
+func lock(out string) (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return nil, fmt.Errorf("cache of the virtual machine: %w", err)
+	}
+	f, err := os.OpenFile(out+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("cache of the virtual machine: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return func() { f.Close() }, nil
 }
 
 // findModule looks upwards from the working directory for this module's go.mod.

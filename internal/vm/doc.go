@@ -24,6 +24,8 @@
 //   - It has no network beyond lo and no Go toolchain: a test that builds or downloads something cannot run there.
 //   - tmpfs has user xattrs, which overlay mounts of ordinary users store their marks in, only from Linux 6.6: set DiskMB
 //     for an ext4 root when the tests write such files.
+//   - A kernel once downloaded is kept and never renewed; removing the cache's directory gets the distribution's newest.
+//   - Packages tested in one run share a machine, one after the other; what a test leaves outside its cgroup stays.
 //   - arm64, and kernels other than Debian's, follow the same rules but are tried less.
 //
 // In full size this is what kata-containers does (src/runtime/virtcontainers/qemu.go, src/agent), with an agent that speaks ttrpc

@@ -41,7 +41,7 @@ type testPackage struct {
 
 // Test compiles the tests here, runs them there, each in its package's directory under the same absolute path, and
 // reports as `go test` does with a list of packages: all output with -v or on failure, and one line each. The exit
-// code is 1 when a test or a build failed; an error means that nothing can be said about them.
+// code is 1 when a test or a build failed; an error means that nothing can be said about them. Vet is not run.
 func Test(ctx context.Context, spec TestSpec, out io.Writer) (exitCode int, err error) {
 	packages, err := spec.list(ctx)
 	if err != nil {

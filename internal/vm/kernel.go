@@ -35,16 +35,26 @@ func FindKernel(ctx context.Context, explicit string, log io.Writer) (Kernel, er
 	return k, nil
 }
 
+// downloaded is the newest kernel in the cache.
+func downloaded() (Kernel, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return Kernel{}, err
+	}
+	images, _ := filepath.Glob(filepath.Join(cache, "[0-9]*", "boot", "vmlinuz-*"))
+	slices.SortFunc(images, func(a, b string) int { return modTime(b) - modTime(a) })
+	for _, image := range images {
+		if k, err := kernelAt(image); err == nil {
+			return k, nil
+		}
+	}
+	return Kernel{}, fmt.Errorf("no kernel in %s", cache)
+}
+
 // localKernel looks where no network is needed: the newest download, then the host.
 func localKernel() (Kernel, error) {
-	if cache, err := cacheDir(); err == nil {
-		images, _ := filepath.Glob(filepath.Join(cache, "*", "boot", "vmlinuz-*"))
-		slices.SortFunc(images, func(a, b string) int { return modTime(b) - modTime(a) })
-		for _, image := range images {
-			if k, err := kernelAt(image); err == nil {
-				return k, nil
-			}
-		}
+	if k, err := downloaded(); err == nil {
+		return k, nil
 	}
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {
