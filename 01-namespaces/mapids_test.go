@@ -2,7 +2,6 @@ package namespaces
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"coracle/internal/check"
-	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
@@ -88,64 +86,15 @@ func mapIn(t testing.TB, attr *syscall.SysProcAttr, uids, gids []IDMap, path str
 	return reportAs[mapped](t, mapperChild, attr, string(u), string(g), path)
 }
 
-func TestMapIDs_Kernel(t *testing.T) {
-	exercise.Need(t, "1.6")
-	sandbox.Need(t)
-	own := []IDMap{{0, 1000, 1}}
-	saw, err := mapIn(t, asUser(), own, own, os.Getenv("PATH"))
-	check.NoError(t, "MapIDs(0→1000) by the user 1000", err,
-		check.Often(err != nil && strings.Contains(err.Error(), "gid_map"), "setgroups is not denied before an ordinary user writes gid_map"))
-	check.Equal(t, "who it is inside", mapped{UIDMap: "0 1000 1", GIDMap: "0 1000 1", Setgroups: "deny"}, saw)
-	t.Run("root", func(t *testing.T) {
-		sandbox.Need(t, sandbox.Feature{Name: "more than one id", Fix: "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER", Has: func() error {
-			if sandbox.CurrentMode() == sandbox.Single {
-				return errors.New("this user may map only himself")
-			}
-			return nil
-		}})
-		two := []IDMap{{0, 0, 1}, {1, 1000, 10}}
-		saw, err := mapIn(t, &syscall.SysProcAttr{}, two, two, os.Getenv("PATH"))
-		check.NoError(t, "MapIDs(0→0, 1→1000 and 9 more) by root", err,
-			check.Often(errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL), "the file is written line by line, and the kernel takes one write"))
-		check.Equal(t, "who it is inside", mapped{UIDMap: "0 0 1 1 1000 10", GIDMap: "0 0 1 1 1000 10", Setgroups: "allow"}, saw,
-			check.Often(saw.Setgroups == "deny", "setgroups is denied also by root, who may leave it allowed"))
-	})
-}
-
-func TestMapIDs_Tools(t *testing.T) {
-	exercise.Need(t, "1.6")
-	sandbox.Need(t)
-	many := []IDMap{{0, 1000, 1}, {1, 100000, 10}}
-	tools := func(uid, gid string) (dir string) {
-		dir = t.TempDir()
-		for name, script := range map[string]string{"newuidmap": uid, "newgidmap": gid} {
-			text := "#!/bin/sh\nPATH=/usr/bin:/bin; echo \"${0##*/} $@\" >> " + dir + "/log\n" + script + "\n"
-			check.NoError(t, "write a tool", os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755))
-		}
-		return dir
+// fakeTools makes a folder with a newuidmap and a newgidmap that write their
+// arguments to its file log and then do what the scripts say.
+func fakeTools(t *testing.T, uid, gid string) string {
+	dir := t.TempDir()
+	for name, script := range map[string]string{"newuidmap": uid, "newgidmap": gid} {
+		text := "#!/bin/sh\nPATH=/usr/bin:/bin; echo \"${0##*/} $@\" >> " + dir + "/log\n" + script + "\n"
+		check.NoError(t, "write a tool", os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755))
 	}
-	dir := tools("", "")
-	_, err := mapIn(t, asUser(), many, many, dir)
-	check.NoError(t, "MapIDs of a range, with tools that agree", err)
-	log, _ := os.ReadFile(dir + "/log")
-	var pid, pid2 int
-	fmt.Sscanf(string(log), "newuidmap %d 0 1000 1 1 100000 10\nnewgidmap %d 0 1000 1 1 100000 10\n", &pid, &pid2)
-	check.True(t, "the tools that MapIDs ran", pid > 0 && pid == pid2, string(log), "newuidmap, then newgidmap, each PID 0 1000 1 1 100000 10")
-
-	_, err = mapIn(t, asUser(), many, many, tools("", "echo 'newgidmap: range [1-11)' >&2; echo 'not allowed' >&2; exit 1"))
-	check.ErrorHas(t, "MapIDs with a newgidmap that refuses", err, []string{"newgidmap", "range [1-11)", "not allowed"},
-		check.Often(err != nil && !strings.Contains(err.Error(), "range"), "the tool's exit status is passed on, but not what it said"))
-	check.True(t, "the error of newgidmap", !strings.Contains(err.Error(), "\n"), err.Error(), "one line",
-		check.Often(true, "what the tool says on two lines stays on two lines"))
-
-	talk := "i=0; while [ $i -lt 3000 ]; do echo 'newuidmap: one more line of complaint' >&2; i=$((i+1)); done; exit 1"
-	_, err = mapIn(t, asUser(), many, many, tools(talk, ""))
-	check.ErrorHas(t, "MapIDs with a newuidmap that talks much", err, []string{"newuidmap", "complaint"},
-		check.Often(errors.Is(err, context.DeadlineExceeded), "the tool's words are read after it ended, and a full pipe keeps it from ending"))
-
-	_, err = mapIn(t, asUser(), many, many, t.TempDir())
-	check.ErrorHas(t, "MapIDs where newuidmap is not installed", err, []string{"newuidmap", "uidmap (Debian"})
-	t.Run("set-uid", realTools)
+	return dir
 }
 
 // realTools needs the tools' set-uid bit to work, which it does not in a user

@@ -1,4 +1,4 @@
-// Mistake: the umask takes its bits from the mode that mknod is given
+// Mistake: the umask takes its bits from the mode that mkdir and mknod are given
 package namespaces
 
 import (
