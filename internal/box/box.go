@@ -14,6 +14,9 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // cmd is one run of an applet.
@@ -49,8 +52,8 @@ func Main(argv []string) {
 	if os.Getenv("GOTRACEBACK") == "" {
 		debug.SetTraceback("none") // below a pids limit the runtime may want one thread too many: say so in a line
 	}
-	if os.Getpid() == 1 && name != "sh" {
-		dieOn(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	if name != "sh" {
+		endOnSignals()
 	}
 	applets[i].run(c)
 	c.exit(c.status)
@@ -65,12 +68,26 @@ func Names() []string {
 	return names
 }
 
-// dieOn ends PID 1 on a signal. Go's own handler would raise the default
-// action, which the kernel withholds from PID 1, and then exit with status 2.
-func dieOn(sigs ...os.Signal) {
+// endOnSignals lets INT, TERM, HUP and QUIT end the process at once. Go's own
+// handler raises the default action a moment later, in which a fork on another
+// thread can still make a child that ^C then misses; so the kernel gets its
+// default back. From PID 1 the kernel withholds that action, and we exit.
+func endOnSignals() {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		switch {
+		case os.Getpid() == 1:
+			dieOn(sig)
+		case !signal.Ignored(sig): // nohup's choice stands
+			var deflt [4]uint64 // struct sigaction, zero is SIG_DFL
+			unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&deflt)), 0, 8, 0, 0)
+		}
+	}
+}
+
+func dieOn(sig syscall.Signal) {
 	ch := make(chan os.Signal, 1)
-	signal.Notify(ch, sigs...)
-	go func() { os.Exit(128 + int((<-ch).(syscall.Signal))) }()
+	signal.Notify(ch, sig)
+	go func() { <-ch; os.Exit(128 + int(sig)) }()
 }
 
 func (c *cmd) exit(status int) {

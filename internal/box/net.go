@@ -26,8 +26,10 @@ func wget(c *cmd) {
 	}
 	for _, raw := range c.args {
 		to, where := f["O"], raw
-		if to == "" {
-			to = path.Base("/" + strings.SplitN(raw+"/index.html", "/", 4)[min(3, strings.Count(raw, "/"))])
+		if u, err := url.Parse(raw); err == nil && to == "" {
+			if to = path.Base(u.Path); to == "." || strings.HasSuffix(u.Path, "/") {
+				to = "index.html"
+			}
 		}
 		for hops := 0; ; hops++ {
 			conn, body, head, err := get(where, limit)

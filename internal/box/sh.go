@@ -92,7 +92,7 @@ func sh(c *cmd) {
 }
 
 func newShell(c *cmd, params []string, interactive bool) *shell {
-	s := &shell{c: c, interactive: interactive, jobs: map[int]*job{}, cancel: func() {}}
+	s := &shell{c: c, interactive: interactive, jobs: map[int]*job{}}
 	env := os.Environ()
 	for _, def := range []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + home()} {
 		name, _, _ := strings.Cut(def, "=")
@@ -110,13 +110,11 @@ func newShell(c *cmd, params []string, interactive bool) *shell {
 	c.check(err)
 	if os.Getpid() == 1 {
 		s.kids.watch() // orphans of the whole namespace become ours to reap
-		dieOn(syscall.SIGHUP)
-		if !interactive {
-			dieOn(syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
-		}
 	}
 	if interactive {
 		s.catchSignals()
+	} else {
+		endOnSignals()
 	}
 	return s
 }
@@ -148,20 +146,22 @@ func (s *shell) source(path string) {
 // that a command may read what follows it.
 func (s *shell) runLines() int {
 	in := s.newInput()
-	status := 0
-	run := func(stmt *syntax.Stmt) (exited bool) {
+	status, exited := 0, false
+	run := func(stmt *syntax.Stmt) (done bool) {
 		prepare(stmt)
 		ctx, cancel := context.WithCancel(context.Background()) // background jobs outlive the line: no defer cancel()
 		s.mu.Lock()
 		s.cancel, s.waiting = cancel, false
 		s.mu.Unlock()
 		err := s.r.Run(ctx, stmt)
-		exited = s.r.Exited()
-		if errors.Is(err, context.Canceled) {
-			fmt.Fprintln(os.Stderr)
+		exited = s.r.Exited() && ctx.Err() == nil
+		s.mu.Lock()
+		s.cancel = nil
+		s.mu.Unlock()
+		if ctx.Err() != nil {
 			status = 128 + int(syscall.SIGINT)
 			s.r.Run(context.Background(), failWith(status))
-			return false
+			return true
 		}
 		status = s.status(err)
 		return exited
@@ -188,8 +188,11 @@ func (s *shell) runLines() int {
 			}
 			for _, stmt := range stmts {
 				if run(stmt) {
-					return status
+					break // interrupted: what else stands on the line goes too
 				}
+			}
+			if exited {
+				return status
 			}
 		}
 	}

@@ -155,7 +155,7 @@ func (s *shell) catchSignals() {
 		for sig := range ch {
 			s.mu.Lock()
 			if sig == syscall.SIGINT && s.foreground == 0 {
-				s.cancel()
+				s.interrupt()
 				for _, j := range s.jobs {
 					for _, pid := range j.pids {
 						if s.waiting { // wait cannot be interrupted, only what it waits for
@@ -169,6 +169,16 @@ func (s *shell) catchSignals() {
 	}()
 }
 
+// interrupt ends the line that runs, and the terminal's line with its ^C. s.mu
+// is held.
+func (s *shell) interrupt() {
+	if s.cancel != nil {
+		fmt.Fprintln(os.Stderr)
+		s.cancel()
+		s.cancel = nil
+	}
+}
+
 // signaled ends the line when ^C ended its command, as a person expects of a
 // loop, and names any other signal.
 func (s *shell) signaled(j *job, ws syscall.WaitStatus) {
@@ -177,7 +187,7 @@ func (s *shell) signaled(j *job, ws syscall.WaitStatus) {
 	}
 	if ws.Signal() == syscall.SIGINT {
 		s.mu.Lock()
-		s.cancel()
+		s.interrupt()
 		s.mu.Unlock()
 	} else if ws.Signal() != syscall.SIGPIPE {
 		fmt.Fprintln(os.Stderr, ws.Signal())

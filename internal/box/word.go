@@ -66,7 +66,12 @@ func basename(c *cmd) {
 func dirname(c *cmd) {
 	c.parse("+", 1)
 	for _, name := range c.args {
-		fmt.Fprintln(c.out, filepath.Dir(strings.TrimRight(name, "/")+map[bool]string{true: "/"}[strings.Trim(name, "/") == ""]))
+		if name != "" && strings.Trim(name, "/") == "" {
+			name = "/"
+		} else {
+			name = filepath.Dir(strings.TrimRight(name, "/"))
+		}
+		fmt.Fprintln(c.out, name)
 	}
 }
 
