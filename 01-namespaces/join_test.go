@@ -20,19 +20,19 @@ import (
 	"coracle/internal/sandbox"
 )
 
-// where is what a program sees of itself after a raw child became it.
-type where struct {
+// whereSaw is what a program sees of itself after a raw child became it.
+type whereSaw struct {
 	NS   map[Type]string // "uts:[4026531838]"
 	UID  int
 	Caps uint64 // effective
 }
 
 var whereAmI = reporting("whereami", func([]string) (any, error) {
-	return where{links("self"), os.Getuid(), ownSets().Eff}, nil
+	return whereSaw{nsLinks("self"), os.Getuid(), ownSets().Eff}, nil
 })
 
-// links reads the namespaces of a process, each as text.
-func links(pid string) map[Type]string {
+// nsLinks reads the namespaces of a process, each as text.
+func nsLinks(pid string) map[Type]string {
 	all := map[Type]string{}
 	for _, n := range nsFlags {
 		if link, err := os.Readlink("/proc/" + pid + "/ns/" + string(n.t)); err == nil {
@@ -72,7 +72,7 @@ func inhabitant(t *testing.T, flags uintptr, hostID int) string {
 	return fmt.Sprint(pid)
 }
 
-func at(pid string, kinds ...Type) (list []Namespace) {
+func nsAt(pid string, kinds ...Type) (list []Namespace) {
 	for _, k := range kinds {
 		list = append(list, Namespace{k, "/proc/" + pid + "/ns/" + string(k)})
 	}
@@ -82,7 +82,7 @@ func at(pid string, kinds ...Type) (list []Namespace) {
 // A joined is what came of joining: the steps as text, and what the program saw.
 type joined struct {
 	Steps []string
-	Where where
+	Where whereSaw
 }
 
 // at returns the place of the first step that begins so, -1 for none.
@@ -131,7 +131,7 @@ func joinAll(list []Namespace) (j joined, err error) {
 	if err != nil {
 		return j, err
 	}
-	var said report[where]
+	var said report[whereSaw]
 	if err := json.Unmarshal(out, &said); err != nil {
 		first, _, _ := strings.Cut(string(out), "\n")
 		return j, fmt.Errorf("the program (in Go) died: %s", first)
@@ -168,14 +168,14 @@ func TestJoin_Enters(t *testing.T) {
 	sandbox.Need(t)
 	kinds := []Type{UserNS, PID, UTS, IPC, Net, Cgroup, Mnt}
 	pid := inhabitant(t, unix.CLONE_NEWUTS|unix.CLONE_NEWIPC|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP|unix.CLONE_NEWNS, 0)
-	mine, its := links("thread-self"), links(pid)
-	j := joinIn(t, append(at(pid, kinds...), Namespace{Type: Time}), func(j joined, err error) []check.Cause {
+	mine, its := nsLinks("thread-self"), nsLinks(pid)
+	j := joinIn(t, append(nsAt(pid, kinds...), Namespace{Type: Time}), func(j joined, err error) []check.Cause {
 		return []check.Cause{check.Often(errors.Is(err, unix.EINVAL) && j.at("join the user") >= 0, ownUser)}
 	})
 	for _, k := range kinds {
 		check.Equal(t, fmt.Sprintf("the %s namespace of the program", k), its[k], j.Where.NS[k])
 	}
-	check.Equal(t, "the caller's own namespaces after Join", mine, links("thread-self"))
+	check.Equal(t, "the caller's own namespaces after Join", mine, nsLinks("thread-self"))
 	check.True(t, "Join the PID namespace that the caller is in", j.at("fork") < 0, j.String(), "no fork")
 	steps, err := Join([]Namespace{{Type: UTS}, {Type: PID}})
 	check.NoError(t, "Join(uts, pid) without paths: both are new", err)
@@ -193,8 +193,8 @@ func TestJoin_ForksForPID(t *testing.T) {
 	exercise.Need(t, "1.7")
 	sandbox.Need(t)
 	pid := inhabitant(t, unix.CLONE_NEWPID|unix.CLONE_NEWUTS, 0)
-	its := links(pid)
-	for _, list := range [][]Namespace{at(pid, PID, UTS), at(pid, UTS, PID), at(pid, PID)} {
+	its := nsLinks(pid)
+	for _, list := range [][]Namespace{nsAt(pid, PID, UTS), nsAt(pid, UTS, PID), nsAt(pid, PID)} {
 		// A program between two PID namespaces cannot make threads (clone(2), EINVAL): in
 		// Go it dies.
 		j := joinIn(t, list, func(j joined, _ error) []check.Cause { return forkCauses(j) })
@@ -213,8 +213,8 @@ var joinPlain = reporting("join-plain", func([]string) (any, error) {
 		return nil, err
 	}
 	defer stop()
-	j, err := joinAll(at(fmt.Sprint(pid), Net, Mnt, UserNS, PID, UTS))
-	return plainSaw{j, links(fmt.Sprint(pid))}, err
+	j, err := joinAll(nsAt(fmt.Sprint(pid), Net, Mnt, UserNS, PID, UTS))
+	return plainSaw{j, nsLinks(fmt.Sprint(pid))}, err
 })
 
 type plainSaw struct {
@@ -260,8 +260,8 @@ func TestJoin_UserLastWithAdmin(t *testing.T) {
 	}
 	pod := inhabitant(t, unix.CLONE_NEWNET, 0)
 	pid := inhabitant(t, unix.CLONE_NEWUSER|unix.CLONE_NEWUTS, root)
-	its, net := links(pid), links(pod)[Net]
-	j := joinIn(t, append(at(pid, UserNS, UTS), at(pod, Net)...), func(j joined, err error) []check.Cause {
+	its, net := nsLinks(pid), nsLinks(pod)[Net]
+	j := joinIn(t, append(nsAt(pid, UserNS, UTS), nsAt(pod, Net)...), func(j joined, err error) []check.Cause {
 		user := j.at("join the user")
 		return []check.Cause{check.Often(errors.Is(err, unix.EPERM) && user >= 0 && user < j.at("join the net"), userFirst)}
 	})
@@ -288,7 +288,7 @@ func TestJoin_Errors(t *testing.T) {
 		{Namespace{Net, "/proc/" + pid + "/ns/uts"}, []string{"net", "/proc/" + pid + "/ns/uts", "uts"}},
 	} {
 		before := openNamespaces()
-		_, err := Join(append(at(pid, IPC, UTS), c.bad))
+		_, err := Join(append(nsAt(pid, IPC, UTS), c.bad))
 		check.ErrorHas(t, "Join(ipc, uts, net: "+c.bad.Path+")", err, c.want, check.Often(err == nil, wrongKind))
 		check.Equal(t, "namespaces that are open after an error", before, openNamespaces(),
 			check.Often(openNamespaces() > before, leaks))
