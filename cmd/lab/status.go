@@ -102,7 +102,11 @@ func showStatus(s *screen.Screen, t *workshop.Tree, es []exercise.Exercise) erro
 	}
 	if !s.TTY {
 		for _, r := range rs {
-			fmt.Fprintf(s, "%s\t%s\t%d\t%d\t%d\t%s\t%s\n", r.e.ID, r.state, r.left, r.points, r.e.Points, r.e.File, r.e.Title)
+			state := string(r.state)
+			if r.gone != nil {
+				state = "gone"
+			}
+			fmt.Fprintf(s, "%s\t%s\t%d\t%d\t%d\t%s\t%s\n", r.e.ID, state, r.left, r.points, r.e.Points, r.e.File, r.e.Title)
 		}
 		fmt.Fprintln(s, says)
 		return nil

@@ -124,11 +124,7 @@ func closing(s *screen.Screen, t *workshop.Tree, reports []*trial.Report) error 
 		}
 	}
 	fmt.Fprintln(s, strings.Join(parts, ", ")+took)
-	switch {
-	case first != nil && first.Compile == nil:
-		fmt.Fprintf(s, "next: ./lab hint %s, or read %s\n", first.Exercise.ID, first.Exercise.Page())
-	case first != nil:
-	case len(fresh) > 0:
+	if len(fresh) > 0 {
 		yours, total, err := countYours(t)
 		if err != nil {
 			return err
@@ -138,6 +134,12 @@ func closing(s *screen.Screen, t *workshop.Tree, reports []*trial.Report) error 
 			verb = "are"
 		}
 		fmt.Fprintf(s, "%s\n", s.Paint(screen.Green, fmt.Sprintf("%s %s yours now: %d of %d parts of this cluster", strings.Join(fresh, ", "), verb, yours, total)))
+	}
+	switch {
+	case first != nil && first.Compile == nil:
+		fmt.Fprintf(s, "next: ./lab hint %s, or read %s\n", first.Exercise.ID, first.Exercise.Page())
+	case first != nil:
+	case len(fresh) > 0:
 		fmt.Fprintln(s, "next: ./lab save keeps it in git, ./lab next says how to go on")
 	case only != nil && count[trial.NotWritten] == 1 && len(parts) == 1:
 		fmt.Fprintf(s, "next: open %s, read %s\n", only.Exercise.File, only.Exercise.Page())

@@ -70,7 +70,7 @@ func declared(src []byte) map[string]string {
 		switch d := d.(type) {
 		case *ast.FuncDecl:
 			if d.Recv == nil || ast.IsExported(d.Name.Name) {
-				names[d.Name.Name] = "func" + list(d.Type.Params) + " " + list(d.Type.Results)
+				names[d.Name.Name] = "func" + list(d.Type.Params) + results(d.Type.Results)
 			}
 		case *ast.GenDecl:
 			for _, s := range d.Specs {
@@ -88,6 +88,13 @@ func declared(src []byte) map[string]string {
 		}
 	}
 	return names
+}
+
+func results(fields *ast.FieldList) string {
+	if fields.NumFields() == 1 {
+		return " " + types.ExprString(fields.List[0].Type)
+	}
+	return strings.TrimSuffix(" "+list(fields), " ()")
 }
 
 func list(fields *ast.FieldList) string {

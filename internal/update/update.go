@@ -123,7 +123,7 @@ func (u *updater) run(ctx context.Context) error {
 	}
 	// Two trees and -u: git refuses to overwrite what differs from the first.
 	if _, err := u.repo.Run(ctx, "read-tree", "-m", "-u", u.ours, commit); err != nil {
-		return fmt.Errorf("nothing is changed, files are in the way: %w", err)
+		return fmt.Errorf("nothing is changed, files are in the way (./lab save keeps exercises): %w", err)
 	}
 	if _, err := u.repo.Run(ctx, "update-ref", "-m", message, "HEAD", commit, u.ours); err != nil {
 		return err
