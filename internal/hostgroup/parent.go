@@ -51,7 +51,7 @@ func (h Hierarchy) Parent(controllers ...string) (string, error) {
 	case offered != "":
 		return offered, nil
 	case mine != "":
-		return "", fmt.Errorf("%s offers the controllers %q, want %q: enable them in its parent's cgroup.subtree_control",
+		return "", fmt.Errorf("%s offers the controllers %q, want %q: enable them in its parent's cgroup.subtree_control (systemd: Delegate=cpu memory pids in user@.service)",
 			mine, words(mine, "cgroup.controllers"), controllers)
 	}
 	return "", fmt.Errorf("%w: %s is not writable by uid %d: use root, or: systemd-run --user --scope -p Delegate=yes -- COMMAND",

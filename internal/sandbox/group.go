@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,7 +17,6 @@ import (
 
 const (
 	groupVar = "CORACLE_SANDBOX_GROUP" // a groupEnv
-	scopeVar = "CORACLE_SANDBOX_SCOPE" // set while the tests run in a scope that systemd delegated
 	leaf     = "tests"                 // where the tests run: a group that gives controllers away holds no process
 )
 
@@ -99,28 +97,6 @@ func newGroup(mode Mode) (*group, error) {
 		return nil, fmt.Errorf("open %s: %w", g.Dirs[0], err)
 	}
 	return g, nil
-}
-
-// scope executes this program again in a scope that the user's systemd
-// delegates, if that is the way to a group of its own. It returns if it is not.
-func scope() {
-	h, err := hostgroup.Unified()
-	if err != nil || os.Geteuid() == 0 || os.Getenv(scopeVar) != "" {
-		return
-	}
-	if _, err := h.Parent(); !errors.Is(err, hostgroup.ErrNotDelegated) {
-		return
-	}
-	run, err := exec.LookPath("systemd-run")
-	if err != nil || exec.Command(run, "--user", "--scope", "--quiet", "--", "true").Run() != nil {
-		return
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		return
-	}
-	args := append([]string{run, "--user", "--scope", "--quiet", "-p", "Delegate=yes", "--", exe}, os.Args[1:]...)
-	syscall.Exec(run, args, append(os.Environ(), scopeVar+"=1"))
 }
 
 func (e groupEnv) env() string {

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"coracle/internal/hostgroup"
 )
 
 // outer starts PID 1 of the sandbox and waits for it. An error means that no
@@ -21,7 +23,7 @@ func outer(o Options) (int, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if o.Cgroup {
-		scope()
+		hostgroup.EnterScope()
 	}
 	mode, uids, gids, err := pickMode()
 	if err != nil {
@@ -61,6 +63,7 @@ func outer(o Options) (int, error) {
 		} else {
 			defer group.remove()
 			cmd.Env = append(cmd.Env, groupVar+"="+group.env())
+			group.limit()
 			group.attach(cmd.SysProcAttr)
 		}
 	}
