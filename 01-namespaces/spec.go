@@ -124,6 +124,9 @@ func (s *Spec) Validate() error {
 	if (len(s.UIDMap) > 0 || len(s.GIDMap) > 0) && !seen[UserNS] {
 		return errors.New("spec: an id map needs a user namespace")
 	}
+	if s.Capabilities != nil && *s.Capabilities == nil {
+		return errors.New("spec: capabilities is a nil list, which JSON cannot tell from none given: want an empty one")
+	}
 	if s.Root != nil && !path.IsAbs(s.Root.Path) {
 		return fmt.Errorf("spec: root %q is not absolute", s.Root.Path)
 	}

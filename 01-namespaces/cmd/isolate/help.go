@@ -23,7 +23,8 @@ Flags:
   --name NAME         what ls and enter call it (default: its PID)
   --env NAME[=VALUE]  set, or pass on, a variable; may be repeated
   --dir DIR           working directory
-  --user UID[:GID]    who the command is, inside (default: 0)
+  --user UID[:GID]    who the command is, inside (default: 0); any but 0 keeps
+                      only the capabilities that --keep names
   --keep CAP          a capability more than the default 14; may be repeated
   --drop CAP          one less, or ALL; dropped before any is kept
   --no-seccomp        no filter of system calls

@@ -49,8 +49,8 @@ func (o *options) build() (*namespaces.Spec, error) {
 // restrict applies what the flags say of capabilities and seccomp to the defaults.
 func (o *options) restrict(spec *namespaces.Spec) {
 	keep := slices.Clone(*spec.Capabilities)
-	if slices.Contains(o.drop, "ALL") {
-		keep = nil
+	if slices.Contains(o.drop, "ALL") || o.user != nil && o.user.UID != 0 {
+		keep = []string{} // nil would mean all
 	}
 	keep = slices.DeleteFunc(keep, func(c string) bool { return slices.Contains(o.drop, c) })
 	keep = append(keep, o.keep...)
@@ -129,6 +129,9 @@ func (o *options) rootDir() (string, error) {
 	}
 	if fi, err := os.Stat(real); err != nil || !fi.IsDir() {
 		return "", fmt.Errorf("--root %s: not a directory", dir)
+	}
+	if real == "/" {
+		return "", errors.New("--root /: the root cannot be moved onto itself; bind what you need of it on a folder of your own")
 	}
 	return real, nil
 }
