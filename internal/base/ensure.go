@@ -72,7 +72,9 @@ func build(ctx context.Context, moduleRoot, cache, hash string) error {
 			return err
 		}
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", bin, "./internal/box/cmd/box")
+	// No -trimpath: it would compile the standard library a second time, beside
+	// the objects that the workshop's other builds leave in the cache.
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-ldflags", "-s -w", "-o", bin, "./internal/box/cmd/box")
 	cmd.Dir, cmd.Env = moduleRoot, append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build ./internal/box/cmd/box: %w\n%s", err, out)

@@ -105,7 +105,7 @@ func newShell(c *cmd, params []string, interactive bool) *shell {
 	}
 	var err error
 	s.r, err = interp.New(interp.StdIO(os.Stdin, os.Stdout, os.Stderr), interp.Env(expand.ListEnviron(env...)),
-		interp.Params(params...), interp.Interactive(interactive), interp.CallHandler(s.call),
+		interp.Params(params...), interp.Interactive(interactive), interp.CallHandler(s.call), interp.OpenHandler(open),
 		interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc { return s.exec }))
 	c.check(err)
 	if os.Getpid() == 1 {

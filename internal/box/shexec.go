@@ -89,6 +89,15 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 	return args, nil
 }
 
+// open opens a redirection's file; the interpreter prints the error as it is.
+func open(ctx context.Context, path string, flag int, perm os.FileMode) (io.ReadWriteCloser, error) {
+	f, err := interp.DefaultOpenHandler()(ctx, path, flag, perm)
+	if pe := (*os.PathError)(nil); errors.As(err, &pe) {
+		return nil, &os.PathError{Op: "sh:", Path: path, Err: pe.Err}
+	}
+	return f, err
+}
+
 // broken reports a pipe that nobody reads. The interpreter ignores EPIPE, so a
 // loop of builtins would write to it for ever.
 func broken(w io.Writer) bool {
