@@ -41,13 +41,13 @@ func vmCmd() *cobra.Command {
 		Short: "The same in a small virtual machine with cgroup v2",
 		Long: `Runs tests and programs in a small virtual machine: QEMU, a distribution's
 kernel, cgroup version 2. It needs no root and leaves nothing but a cache.`,
-		Example: "  ./lab vm doctor\n  ./lab vm test 2\n  ./lab vm test 2.5 --user learner\n  ./lab vm run 2 limit --memory 64M -- sh",
+		Example: "  ./lab vm doctor\n  ./lab vm test 2\n  ./lab vm test 2.5 --user learner\n  ./lab vm run 2 limit --memory 64M -- sh\n  ./lab vm run -- sh",
 	}
 	var m machine
 	f := cmd.PersistentFlags()
 	f.StringVar(&m.user, "user", "root", "who runs it: root or learner")
 	f.StringVar(&m.kernel, "kernel", "", "a vmlinuz to boot; one is found or downloaded otherwise")
-	f.IntVar(&m.memory, "memory", 0, "MB (768)")
+	f.IntVar(&m.memory, "memory", 0, "MB; 0 is 700 and twice what is shipped")
 	f.IntVar(&m.disk, "disk", 0, "MB of an ext4 root; 0 is a root in memory")
 	cmd.AddCommand(vmTestCmd(&m), vmRunCmd(&m), &cobra.Command{
 		Use:   "doctor",
@@ -207,13 +207,20 @@ func (e *events) passed(x exercise.Exercise) bool {
 
 func vmRunCmd(m *machine) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "run N PROGRAM [ARG...]",
-		Short: "Run a chapter's program there",
+		Use:   "run N PROGRAM [ARG...] | run -- CMD [ARG...]",
+		Short: "Run a chapter's program there, or any command of the base image",
 		Long:  "As ./lab run, in the virtual machine. Flags after N belong to the program.",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := tree()
 			if err != nil {
+				return err
+			}
+			if cmd.ArgsLenAtDash() == 0 {
+				code, err := vmRun(cmd.Context(), t, m.config(cmd), "", vm.Command{Args: args, User: m.user})
+				if err == nil && code != 0 {
+					return &exit{code: code}
+				}
 				return err
 			}
 			c, name, err := program(t, args)
@@ -275,7 +282,10 @@ func vmRun(ctx context.Context, t *workshop.Tree, cfg vm.Config, bin string, c v
 		}
 		defer term.Restore(0, old)
 	}
-	files := []vm.File{{Host: root, Guest: guestBase}, {Host: bin, Guest: c.Args[0], Mode: 0o755}}
+	files := []vm.File{{Host: root, Guest: guestBase}}
+	if bin != "" {
+		files = append(files, vm.File{Host: bin, Guest: c.Args[0], Mode: 0o755})
+	}
 	results, err := vm.Run(ctx, cfg, files, []vm.Command{c}, os.Stdout, os.Stderr)
 	if err != nil {
 		return 0, err

@@ -18,25 +18,21 @@ type Step struct {
 	Line    int
 }
 
-// Steps splits a console block. A command goes on over lines that end in a
-// backslash, with "> " before the next.
+// Steps splits a console block. A command goes on over the lines that begin with
+// "> ", as a shell shows them.
 func (b Block) Steps() []Step {
 	var steps []Step
-	more := false
 	for i, line := range strings.Split(strings.TrimRight(b.Body, "\n"), "\n") {
 		if cmd, ok := strings.CutPrefix(line, "$ "); ok {
 			steps = append(steps, Step{Command: cmd, Line: b.Line + 1 + i})
-			more = strings.HasSuffix(cmd, "\\")
 			continue
 		}
 		if len(steps) == 0 {
 			continue
 		}
 		last := &steps[len(steps)-1]
-		if more {
-			line = strings.TrimPrefix(line, "> ")
-			last.Command += "\n" + line
-			more = strings.HasSuffix(line, "\\")
+		if more, ok := strings.CutPrefix(line, "> "); ok && last.Want == "" {
+			last.Command += "\n" + more
 			continue
 		}
 		last.Want += line + "\n"

@@ -83,6 +83,8 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 		return []string{"exit", fmt.Sprint(128 + int(killed))}, nil
 	case (args[0] == "echo" || args[0] == "printf") && broken(hc.Stdout):
 		return []string{"exit", fmt.Sprint(128 + int(syscall.SIGPIPE))}, nil
+	case args[0] == "echo" && (len(args) == 1 || !strings.HasPrefix(args[1], "-")) && isFile(hc.Stdout):
+		return append([]string{mark + "echo"}, args[1:]...), nil
 	case args[0] == "kill" || args[0] == "umask": // named builtins by the interpreter, which lacks them
 		return append([]string{mark + args[0]}, args[1:]...), nil
 	}
@@ -98,11 +100,38 @@ func open(ctx context.Context, path string, flag int, perm os.FileMode) (io.Read
 	return f, err
 }
 
+// isFile says whether a builtin writes to a file, such as one of a cgroup, whose
+// refusal must be seen. The interpreter's echo ignores it.
+func isFile(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	fi, err := f.Stat()
+	return err == nil && fi.Mode().IsRegular()
+}
+
+// echoFile writes its arguments in one write and reports what became of it.
+func echoFile(hc interp.HandlerContext, args []string) error {
+	if _, err := io.WriteString(hc.Stdout, strings.Join(args, " ")+"\n"); err != nil {
+		if pe := (*os.PathError)(nil); errors.As(err, &pe) {
+			err = fmt.Errorf("%s: %w", pe.Path, pe.Err)
+		}
+		fmt.Fprintln(hc.Stderr, "sh: echo:", err)
+		return interp.ExitStatus(1)
+	}
+	return nil
+}
+
 // broken reports a pipe that nobody reads. The interpreter ignores EPIPE, so a
-// loop of builtins would write to it for ever.
+// loop of builtins would write to it for ever. A file of the kernel's can report
+// POLLERR too and mean news (cgroup-v2.rst), so only a pipe counts.
 func broken(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok || f == os.Stdout {
+		return false
+	}
+	if fi, err := f.Stat(); err != nil || fi.Mode()&os.ModeNamedPipe == 0 {
 		return false
 	}
 	gone := false
@@ -123,6 +152,8 @@ func (s *shell) exec(ctx context.Context, args []string) error {
 	switch name, marked := strings.CutPrefix(args[0], mark); {
 	case marked && name == "umask":
 		return umask(hc, args[1:])
+	case marked && name == "echo":
+		return echoFile(hc, args[1:])
 	case marked && name == "kill":
 		rest, left := s.killArgs(args[1:])
 		if !left {

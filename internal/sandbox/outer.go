@@ -38,7 +38,7 @@ func outer(o Options) (int, error) {
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.ExtraFiles = append([]*os.File{go_.r}, inherited()...)
-	cmd.Env = append(os.Environ(), stageVar+"=init", modeVar+"="+string(mode),
+	cmd.Env = append(os.Environ(), stageVar+"=init", modeVar+"="+string(mode), groupVar+"=",
 		keepVar+"="+strings.Join(o.Writable, string(os.PathListSeparator)))
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
