@@ -13,6 +13,7 @@ import (
 
 	"github.com/containerd/cgroups/v3/cgroup1"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	cgroups "coracle/02-cgroups"
 	"coracle/internal/hostgroup"
@@ -49,6 +50,9 @@ func New(name string, l cgroups.Limits) (*Group, error) {
 			rel[cgroup1.Name(c)] = "/" + filepath.Join(sub, name)
 		}
 		if !h.V2() && slices.ContainsFunc(h.Controllers, func(c string) bool { return slices.Contains(used, cgroup1.Name(c)) }) {
+			if err := unix.Access(h.Own, unix.W_OK); err != nil {
+				return nil, fmt.Errorf("%s is not writable by uid %d, and v1 delegates nothing: use root, or a machine with cgroup v2 (./lab vm): %w", h.Own, os.Geteuid(), err)
+			}
 			hostgroup.CollectIn(h.Own)
 			g.dirs = append(g.dirs, filepath.Join(h.Own, name))
 		}
@@ -68,9 +72,6 @@ func New(name string, l cgroups.Limits) (*Group, error) {
 		}
 		return rel[n], nil
 	}, res, cgroup1.WithHierarchy(hierarchy))
-	if errors.Is(err, os.ErrPermission) {
-		err = fmt.Errorf("%w: v1 delegates nothing: use root, or a machine with cgroup v2 (./lab vm)", err)
-	}
 	if err != nil {
 		return nil, errors.Join(err, g.Remove())
 	}

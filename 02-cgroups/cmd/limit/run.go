@@ -77,7 +77,7 @@ func verdict(g group, o *options, ws syscall.WaitStatus) int {
 	case cgroups.OOMKilled(ws, map[string]uint64{"oom_kill": kills}):
 		fmt.Fprintf(os.Stderr, "limit: OOM: %s was killed because its group reached %s of memory\n", o.command[0], o.memory())
 	case kills > 0:
-		fmt.Fprintf(os.Stderr, "limit: OOM: %d of its processes were killed because the group reached %s of memory\n", kills, o.memory())
+		fmt.Fprintf(os.Stderr, "limit: OOM: %s lost %d of its processes because its group reached %s of memory\n", o.command[0], kills, o.memory())
 	}
 	if ws.Signaled() {
 		return 128 + int(ws.Signal())

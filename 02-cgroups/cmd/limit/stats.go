@@ -50,7 +50,7 @@ func watch(g group, o *options, begin time.Time) (stop func()) {
 func (o *options) print(t time.Duration, s cgroups.Sample, r cgroups.Rates, throttled time.Duration) {
 	fmt.Fprintf(os.Stderr, "limit: %6.1fs  cpu %s%s  throttled %s  memory %s%s  pids %d%s  waiting: cpu %.0f%% memory %.0f%% io %.0f%%\n",
 		t.Seconds(), fmt.Sprintf("%dm", r.MilliCPU), of(o.shown[1]), throttled.Round(time.Millisecond),
-		bytes(s.Memory), of(o.shown[0]), s.Pids, of(o.shown[2]), r.CPUStall, r.MemoryStall, r.IOStall)
+		memory(s.Memory), of(o.shown[0]), s.Pids, of(o.shown[2]), r.CPUStall, r.MemoryStall, r.IOStall)
 }
 
 // of words the limit beside a number.
@@ -61,7 +61,7 @@ func of(limit string) string {
 	return " of " + limit
 }
 
-func bytes(n int64) string {
+func memory(n int64) string {
 	switch {
 	case n >= 10<<30:
 		return fmt.Sprintf("%dG", n>>30)
