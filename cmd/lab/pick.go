@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -10,10 +11,19 @@ import (
 	"coracle/internal/exercise"
 )
 
-// one returns the exercise of an argument such as "1.2".
+// one returns the exercise of an argument such as "1.2", or of its file.
 func one(arg string) (exercise.Exercise, error) {
 	if e, ok := exercise.Find(arg); ok {
 		return e, nil
+	}
+	if strings.HasSuffix(arg, ".go") {
+		abs, _ := filepath.Abs(arg)
+		for _, e := range exercise.All() {
+			if strings.HasSuffix(filepath.ToSlash(abs), "/"+e.File) {
+				return e, nil
+			}
+		}
+		return exercise.Exercise{}, usage("%s is no exercise's file; ./lab status lists them", arg)
 	}
 	n, _, _ := strings.Cut(arg, ".")
 	if c, err := strconv.Atoi(n); err == nil {

@@ -64,8 +64,12 @@ func cgroups() Check {
 	case err != nil:
 		return warn("cgroups", "./lab vm test 2, or boot with systemd.unified_cgroup_hierarchy=1", "version 1 only: chapter 2 teaches version 2")
 	case v1 > 0:
-		return warn("cgroups", "./lab vm test 2, or boot with systemd.unified_cgroup_hierarchy=1",
-			"hybrid: version 2 at %s offers %s, the rest is version 1: birth, freeze, kill and pressure run here, limits in ./lab vm", unified.Mount, wordsOr(unified.Available(), "no controllers"))
+		const fix = "./lab vm test 2, or boot with systemd.unified_cgroup_hierarchy=1"
+		if _, err := unified.Parent(); err != nil {
+			return warn("cgroups", fix, "hybrid (limits are version 1's), and %v", err)
+		}
+		return warn("cgroups", fix, "hybrid: groups can be made at %s, and birth, freeze, kill and pressure run here; it offers %s, limits are version 1's",
+			unified.Mount, wordsOr(unified.Available(), "no controllers"))
 	}
 	dir, err := unified.Parent("cpu", "memory", "pids")
 	if err == nil {

@@ -3,9 +3,9 @@ package trial
 import (
 	"fmt"
 	"go/ast"
+	"go/format"
 	"go/parser"
 	"go/token"
-	"go/types"
 	"os"
 	"regexp"
 	"strings"
@@ -92,7 +92,7 @@ func declared(src []byte) map[string]string {
 
 func results(fields *ast.FieldList) string {
 	if fields.NumFields() == 1 {
-		return " " + types.ExprString(fields.List[0].Type)
+		return " " + text(fields.List[0].Type)
 	}
 	return strings.TrimSuffix(" "+list(fields), " ()")
 }
@@ -104,8 +104,14 @@ func list(fields *ast.FieldList) string {
 	var all []string
 	for _, f := range fields.List {
 		for range max(len(f.Names), 1) {
-			all = append(all, types.ExprString(f.Type))
+			all = append(all, text(f.Type))
 		}
 	}
 	return "(" + strings.Join(all, ", ") + ")"
+}
+
+func text(e ast.Expr) string {
+	var s strings.Builder
+	format.Node(&s, token.NewFileSet(), e) // a type of a parsed file always prints
+	return s.String()
 }

@@ -19,7 +19,7 @@ func Trim(output string) string {
 	for i := 0; i < len(lines); i++ {
 		line := lines[i]
 		switch {
-		case strings.HasPrefix(line, "=== "), strings.HasPrefix(line, "goroutine "), strings.HasPrefix(line, "created by "):
+		case line == "PASS", line == "FAIL", strings.HasPrefix(line, "=== "), strings.HasPrefix(line, "goroutine "), strings.HasPrefix(line, "created by "):
 		case i+1 < len(lines) && frame.MatchString(lines[i+1]): // a function, then its place
 			if i++; !foreign.MatchString(lines[i]) {
 				place, _, _ := strings.Cut(strings.TrimSpace(lines[i]), " +0x")

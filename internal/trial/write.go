@@ -54,9 +54,11 @@ func (r *Report) Write(s *screen.Screen, verbose bool) {
 	}
 	rung := first.FirstFailed()
 	fmt.Fprintf(s, "\n%s %s: %s\n\n", s.Paint(screen.Bold, rung.Name), rung.Test, describe(rung))
-	fmt.Fprintln(s, Indent(Trim(rung.Output), "  "))
-	if strings.TrimSpace(rung.Output) == "" && strings.TrimSpace(r.Rest) != "" {
-		fmt.Fprintln(s, Indent(Trim(r.Rest), "  "))
+	for _, said := range []string{Trim(rung.Output), Trim(r.Rest)} {
+		if said != "" {
+			fmt.Fprintln(s, Indent(said, "  "))
+			break
+		}
 	}
 	if first.Looks != "" {
 		fmt.Fprintf(s, "\nThis looks like: %s\n", s.Paint(screen.Bold, first.Looks))
@@ -139,6 +141,8 @@ func describe(r *Rung) string {
 		return "ended the whole test process"
 	case gotest.Skip:
 		return "was skipped"
+	case NotReached:
+		return "never began: the tests ended before it, or have no such test"
 	}
 	return string(r.Outcome) + "ed"
 }
