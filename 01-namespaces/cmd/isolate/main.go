@@ -13,15 +13,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"syscall"
 
 	namespaces "coracle/01-namespaces"
 )
-
-// The program dies with the thread that started it (PR_SET_PDEATHSIG): that must
-// be the one that lives as long as the process.
-func init() { runtime.LockOSThread() }
 
 func main() {
 	namespaces.Reexec()

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	namespaces "coracle/01-namespaces"
@@ -44,6 +45,9 @@ func supervise(spec *namespaces.Spec, start starter, started func(pid int)) (int
 			return 0, err
 		}
 	}
+	// The program dies with the thread that started it (PR_SET_PDEATHSIG): keep that
+	// one, which ends with the goroutine only.
+	runtime.LockOSThread()
 	p, err := start(spec, stdio)
 	if err != nil {
 		return 0, err
