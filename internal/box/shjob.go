@@ -38,7 +38,14 @@ func prepare(root syntax.Node) {
 		case *syntax.Subshell, *syntax.CmdSubst, *syntax.ProcSubst, *syntax.FuncDecl, *syntax.CoprocClause:
 			return false
 		case *syntax.BinaryCmd:
-			return n.Op == syntax.AndStmt || n.Op == syntax.OrStmt
+			if n.Op == syntax.AndStmt || n.Op == syntax.OrStmt {
+				return true
+			}
+			// A pipeline's last command runs in the shell itself; its exec must not end that.
+			if last, ok := n.Y.Cmd.(*syntax.CallExpr); ok && len(last.Args) > 1 && last.Args[0].Lit() == "exec" {
+				last.Args = last.Args[1:]
+			}
+			return false
 		case *syntax.Stmt:
 			return !n.Background
 		case *syntax.CallExpr:
