@@ -18,9 +18,9 @@ import (
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		nextCmd(), statusCmd(), testCmd(), watchCmd(), hintCmd(), diffCmd(),
-		solveCmd(), resetCmd(), runCmd(), startCmd(), saveCmd(), updateCmd(),
+		solveCmd(), resetCmd(), runCmd(), baseCmd(), startCmd(), saveCmd(), updateCmd(),
 		doctorCmd(), vmCmd(), cleanupCmd(),
-		verifyCmd(), // gradeCmd joins with its file
+		verifyCmd(), gradeCmd(),
 		devCmd(),
 	}
 }
