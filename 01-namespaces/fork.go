@@ -103,25 +103,25 @@ func takeSteps(steps []Step, prog program) (*os.Process, error) {
 	if errno != 0 {
 		return nil, fmt.Errorf("fork: %w", errno)
 	}
-	// The child says at most the PID of its own child and then what failed; the pipe
-	// ends when the program is executed, or with the last of them.
+	// What is said is at most the PID of the child's child and then what failed, or the
+	// other way round if that one is faster. The pipe ends when the program is executed,
+	// or with the last of them.
 	said, err := io.ReadAll(r)
 	for ; len(said) >= reportSize; said = said[reportSize:] {
 		what, value := binary.NativeEndian.Uint64(said), binary.NativeEndian.Uint64(said[8:])
-		if what == reportFork {
+		switch {
+		case what == reportFork:
 			reap(pid)
 			pid = int(value)
-			continue
+		case int(what) < len(steps):
+			err = fmt.Errorf("%s: %w", steps[what], syscall.Errno(value))
+		default:
+			err = fmt.Errorf("execute %s: %w", prog.exe.Name(), syscall.Errno(value))
 		}
-		reap(pid)
-		name := fmt.Sprintf("execute %s", prog.exe.Name())
-		if int(what) < len(steps) {
-			name = steps[what].String()
-		}
-		return nil, fmt.Errorf("%s: %w", name, syscall.Errno(value))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("raw child: %w", err)
+		reap(pid)
+		return nil, err
 	}
 	return os.FindProcess(pid)
 }

@@ -52,13 +52,13 @@ func InstallFilter(program []unix.SockFilter, flags uintptr) error {
 	go func() {
 		runtime.LockOSThread() // so that nothing else gets this thread
 		_ = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-		done <- installFilter(program, flags)
+		done <- installHere(program, flags)
 		select {}
 	}()
 	return <-done
 }
 
-func installFilter(program []unix.SockFilter, flags uintptr) error {
+func installHere(program []unix.SockFilter, flags uintptr) error {
 	if len(program) == 0 {
 		return errors.New("seccomp: an empty filter decides nothing")
 	}
