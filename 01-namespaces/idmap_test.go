@@ -18,11 +18,11 @@ import (
 	"coracle/internal/sandbox"
 )
 
-var rootless2 = []IDMap{{0, 1001, 1}, {1, 100000, 65535}}
+var rangeMap = []IDMap{{0, 1001, 1}, {1, 100000, 65535}}
 
 func TestIDMap_Format(t *testing.T) {
 	exercise.Need(t, "1.6")
-	got, err := FormatIDMap(rootless2)
+	got, err := FormatIDMap(rangeMap)
 	check.NoError(t, "FormatIDMap(0→1001, 1→100000 and 65534 more)", err)
 	check.Equal(t, "the text of 0→1001, 1→100000 and 65534 more", "0 1001 1\n1 100000 65535\n", got,
 		check.Often(strings.HasPrefix(got, "1001 0 "), "inside and outside are swapped"))
@@ -81,13 +81,13 @@ func TestIDMap_HostID(t *testing.T) {
 		ok bool
 	}
 	for inside, want := range map[int]answer{0: {1001, true}, 1: {100000, true}, 33: {100032, true}, 65535: {165534, true}} {
-		id, ok := HostID(rootless2, inside)
+		id, ok := HostID(rangeMap, inside)
 		check.Equal(t, fmt.Sprintf("HostID(0→1001, 1→100000 …, %d)", inside), want, answer{id, ok},
 			check.Often(inside == 1 && id == 1002, "a range of size n is taken to hold one id more"),
 			check.Often(id == inside-1 || id == 0 && inside == 1001, "inside and outside are swapped"))
 	}
 	for _, unmapped := range []int{-1, 65536, 100000} {
-		id, ok := HostID(rootless2, unmapped)
+		id, ok := HostID(rangeMap, unmapped)
 		check.True(t, fmt.Sprintf("HostID(0→1001, 1→100000 …, %d)", unmapped), !ok, fmt.Sprint(id, ", true"), "false: it is not mapped",
 			check.Often(unmapped == 65536, "a range of size n is taken to hold one id more"))
 	}
@@ -119,12 +119,12 @@ func TestIDMap_Plan(t *testing.T) {
 		uids, gids []IDMap
 		want       []string // in this order, save where "deny" stands: anywhere before gid_map
 	}{
-		{"root, a range", 0, 0, rootless2, rootless2, []string{"uid_map: 0 1001 1,1 100000 65535,", "gid_map: 0 1001 1,1 100000 65535,"}},
+		{"root, a range", 0, 0, rangeMap, rangeMap, []string{"uid_map: 0 1001 1,1 100000 65535,", "gid_map: 0 1001 1,1 100000 65535,"}},
 		{"root, one id", 0, 0, own, own, []string{"uid_map: 0 1001 1,", "gid_map: 0 1001 1,"}},
 		{"a user, himself", 1001, 1001, own, own, []string{"uid_map: 0 1001 1,", "setgroups: deny", "gid_map: 0 1001 1,"}},
 		{"a user, himself by his own number", 1001, 100, []IDMap{{1001, 1001, 1}}, []IDMap{{100, 100, 1}},
 			[]string{"uid_map: 1001 1001 1,", "setgroups: deny", "gid_map: 100 100 1,"}},
-		{"a user, a range", 1001, 1001, rootless2, rootless2,
+		{"a user, a range", 1001, 1001, rangeMap, rangeMap,
 			[]string{"newuidmap 4711 0 1001 1 1 100000 65535", "newgidmap 4711 0 1001 1 1 100000 65535"}},
 		{"a user, an id that is not his", 1001, 1001, []IDMap{{0, 100000, 1}}, []IDMap{{0, 100000, 1}},
 			[]string{"newuidmap 4711 0 100000 1", "newgidmap 4711 0 100000 1"}},

@@ -29,7 +29,7 @@ func maskTree(dir string) error {
 		os.Symlink("folder", at("link")))
 }
 
-func join2(dir string, names []string) []string {
+func pathsIn(dir string, names []string) []string {
 	var paths []string
 	for _, n := range names {
 		paths = append(paths, filepath.Join(dir, n))
@@ -77,7 +77,7 @@ var maskChild = reporting("mask", func(args []string) (any, error) {
 	if err := maskTree(args[0]); err != nil {
 		return nil, err
 	}
-	err := Mask(join2(args[0], args[1:]))
+	err := Mask(pathsIn(args[0], args[1:]))
 	return seeMasked(args[0]), err
 })
 
@@ -159,7 +159,7 @@ var readonlyChild = reporting("readonly", func(args []string) (any, error) {
 	if err := errors.Join(os.Mkdir(other, 0o755), unix.Mount(dir, other, "", unix.MS_BIND, "")); err != nil {
 		return nil, err
 	}
-	err := Readonly(join2(dir, names))
+	err := Readonly(pathsIn(dir, names))
 	saw := seeMasked(dir)
 	saw.Writes["other"] = errnoName(os.WriteFile(filepath.Join(other, "folder/other"), nil, 0o644))
 	return saw, err
