@@ -46,6 +46,7 @@ const (
 	exitFailed  = 1   // tests fail, or something is not right
 	exitUsage   = 2   // the command line
 	exitTrouble = 125 // lab itself could not do it
+	exitSignal  = 130 // Ctrl-C
 )
 
 // failed ends the command with status 1; the reasons are printed already.
@@ -70,7 +71,7 @@ func run(args []string) int {
 	switch {
 	case errors.As(err, &e):
 	case ctx.Err() != nil:
-		e = &exit{exitTrouble, errors.New("interrupted")}
+		e = &exit{exitSignal, errors.New("interrupted")}
 	case running:
 		e = &exit{exitTrouble, err}
 	default: // cobra refused the command line

@@ -13,11 +13,19 @@ var (
 	tests = map[string]string{} // test name → the exercise it belongs to
 )
 
+// In a grader's build, and only there, a file laid over this package fills these
+// before any other package is initialised.
+var (
+	graded = func(testing.TB) {} // a test begins
+	ended  = func() {}           // all have run, and none took the process along
+)
+
 // Need says which exercises a test stands on, the one it belongs to first. While
 // one of them is unwritten the test is skipped, and the skip names it and where
 // to read. Every test of an exercise calls it before anything else.
 func Need(t testing.TB, ids ...string) {
 	t.Helper()
+	graded(t)
 	for _, id := range ids {
 		row, ok := Find(id)
 		if !ok {
@@ -57,6 +65,7 @@ func parent(name string) string {
 // "0 of 9 written, next: 1.0 (./lab test 1)". ./lab prints a better one and sets
 // CORACLE_LAB to silence it.
 func Summary(w io.Writer, dir string) {
+	ended()
 	if os.Getenv("CORACLE_LAB") != "" {
 		return
 	}

@@ -39,7 +39,7 @@ func Main(m *testing.M, o Options) int {
 			fmt.Fprintln(os.Stderr, "sandbox:", err)
 			return 125
 		}
-		return reap()
+		return reap("/proc/self/exe")
 	case stage == "" && !wanted():
 		return m.Run()
 	case stage == "":

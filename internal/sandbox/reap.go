@@ -9,17 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reap runs the tests as a child and collects every orphan of the namespace
+// reap runs the tests, which exe holds, as a child and collects every orphan of the namespace
 // until they end; the result is their exit status. When it returns, PID 1 ends
 // and the kernel ends whatever the tests left running.
-func reap() int {
+func reap(exe string) int {
 	files := []uintptr{0, 1, 2}
 	if os.Getenv(resultFD) != "" {
 		files = append(files, 4)
 		os.Setenv(resultFD, "3")
 	}
 	os.Setenv(stageVar, "test")
-	tests, err := syscall.ForkExec("/proc/self/exe", os.Args, &syscall.ProcAttr{
+	tests, err := syscall.ForkExec(exe, os.Args, &syscall.ProcAttr{
 		Env: os.Environ(), Files: files,
 		Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	})
