@@ -42,6 +42,11 @@ func openTerminal(owner *User) error {
 			return fmt.Errorf("terminal: chown %s: %w", name, err)
 		}
 	}
+	// The caller's terminal is still the standard input here. A size that came later
+	// would be too late for a program that asks at once.
+	if size, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ); err == nil {
+		unix.IoctlSetWinsize(slave, unix.TIOCSWINSZ, size)
+	}
 	if err := unix.Sendmsg(consoleFD, []byte(name), unix.UnixRights(master), nil, 0); err != nil {
 		return fmt.Errorf("terminal: send its master: %w", err)
 	}

@@ -64,8 +64,8 @@ func parse(args []string, allowed ...string) (*options, error) {
 		return nil, errors.New("--tty and --no-tty exclude each other")
 	case o.net != "none" && o.net != "host":
 		return nil, fmt.Errorf("--net %q: want none or host", o.net)
-	case strings.ContainsAny(o.name, "/ \n@"):
-		return nil, fmt.Errorf("--name %q: want a word without slash, space or @", o.name)
+	case strings.ContainsAny(o.name, "/ \n@") || len(o.name) > 64:
+		return nil, fmt.Errorf("--name %q: want a word of at most 64 bytes without slash, space or @", o.name)
 	case len(o.command) == 0 && o.spec == "":
 		return nil, errors.New("no command: isolate [flags] -- COMMAND (isolate --help has examples)")
 	}

@@ -20,7 +20,8 @@ import (
 //	@coracle-isolate/UID/NAME/PID    runs, as PID
 //
 // The kernel removes them with the process, however it ends: there is no file to
-// collect, and no directory that must be writable.
+// collect, and no directory that must be writable. They are names of a network
+// namespace: whoever is in another one sees others.
 const prefix = "coracle-isolate/"
 
 // A name is one that this process holds until it ends.

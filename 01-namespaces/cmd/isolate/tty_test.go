@@ -90,13 +90,13 @@ func TestIsolate_JobControl(t *testing.T) {
 	before, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
 	check.NoError(t, "read the terminal's mode", err)
 	_, flags := hostRoot(t)
-	cmd := command(append(flags, "--env", "PS1=ready> ", "--", "bash", "--norc", "--noprofile", "--noediting")...)
+	cmd := command(append(flags, "--env", "PS1=ready> ", "--", "sh", "-c", "stty size; exec bash --norc --noprofile --noediting")...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	check.NoError(t, "start isolate", cmd.Start())
-	p.sees("start a shell", "ready> ")
-	p.types("stty size; tty\n")
-	p.sees("ask for the window's size and the terminal's name", `33 99\r\n/dev/pts/0\r\nready> `)
+	p.sees("start a shell that first shows the window's size", `^33 99\r\nready> `)
+	p.types("tty\n")
+	p.sees("ask for the terminal's name", `\r\n/dev/pts/0\r\nready> `)
 	p.resize(40, 120)
 	p.types(`until [ "$(stty size)" = "40 120" ]; do :; done; echo resized` + "\n")
 	p.sees("resize the window", `\r\nresized\r\nready> `)
