@@ -11,6 +11,6 @@
 //   - Parent answers a folder where mkdir works, or an error that says in one line
 //     how to get one.
 //
-// Caveat: controllers that Divide enables in the root group stay enabled: another
-// program may have come to need them.
+// Caveat: what Divide has done stays, enabled controllers and the leaf that
+// processes moved to: another program may have come to need them.
 package hostgroup

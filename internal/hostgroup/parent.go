@@ -18,14 +18,23 @@ var ErrNotDelegated = errors.New("no group here is yours to divide")
 // process's own or one of its ancestors.
 func (h Hierarchy) Available() []string {
 	var best []string
-	for dir := h.Own; ; dir = filepath.Dir(dir) {
+	for _, dir := range h.upwards() {
 		if c := words(dir, "cgroup.controllers"); len(c) > len(best) && usable(dir) {
 			best = c
 		}
-		if dir == h.Mount {
-			return best
-		}
 	}
+	return best
+}
+
+// upwards lists the folders of this process's own group and its ancestors. It ends
+// at a group of the workshop's: what is to be contained stays below it.
+func (h Hierarchy) upwards() []string {
+	dirs := []string{h.Own}
+	for dir := h.Own; dir != h.Mount && !strings.HasPrefix(filepath.Base(dir), Prefix); {
+		dir = filepath.Dir(dir)
+		dirs = append(dirs, dir)
+	}
+	return dirs
 }
 
 // Parent returns the folder of the nearest group, this process's own or an
@@ -33,7 +42,7 @@ func (h Hierarchy) Available() []string {
 // they are enabled already, or else where they can be (Divide).
 func (h Hierarchy) Parent(controllers ...string) (string, error) {
 	var offered, mine string
-	for dir := h.Own; ; dir = filepath.Dir(dir) {
+	for _, dir := range h.upwards() {
 		if usable(dir) {
 			mine = dir
 			if has(words(dir, "cgroup.subtree_control"), controllers) {
@@ -42,9 +51,6 @@ func (h Hierarchy) Parent(controllers ...string) (string, error) {
 			if offered == "" && has(words(dir, "cgroup.controllers"), controllers) {
 				offered = dir
 			}
-		}
-		if dir == h.Mount {
-			break
 		}
 	}
 	switch {

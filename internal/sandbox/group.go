@@ -66,7 +66,7 @@ func newGroup(mode Mode) (*group, error) {
 		return nil, err
 	}
 	hostgroup.CollectIn(parent)
-	if err := hostgroup.Divide(parent, "coracle-leaf", want...); err != nil {
+	if err := hostgroup.Divide(parent, "leaf", want...); err != nil {
 		return nil, err
 	}
 	name := hostgroup.Name("test")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -48,7 +49,7 @@ func run(o *options) (status int, err error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err2 := errors.Join(g.Kill(ctx), g.Remove()); err == nil && err2 != nil {
-			fmt.Fprintln(os.Stderr, "limit: the group was not removed:", err2)
+			fmt.Fprintln(os.Stderr, "limit: not all was put back:", strings.ReplaceAll(err2.Error(), "\n", "; "))
 		}
 	}()
 	cmd := &exec.Cmd{Path: path, Args: o.command, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
@@ -75,9 +76,9 @@ func verdict(g group, o *options, ws syscall.WaitStatus) int {
 	}
 	switch {
 	case cgroups.OOMKilled(ws, map[string]uint64{"oom_kill": kills}):
-		fmt.Fprintf(os.Stderr, "limit: OOM: %s was killed because its group reached %s of memory\n", o.command[0], o.memory())
+		fmt.Fprintf(os.Stderr, "limit: OOM: %s was killed, its group reached %s\n", o.command[0], o.memory())
 	case kills > 0:
-		fmt.Fprintf(os.Stderr, "limit: OOM: %s lost %d of its processes because its group reached %s of memory\n", o.command[0], kills, o.memory())
+		fmt.Fprintf(os.Stderr, "limit: OOM: %s lost %d of its processes to the OOM killer (%s)\n", o.command[0], kills, o.memory())
 	}
 	if ws.Signaled() {
 		return 128 + int(ws.Signal())
@@ -87,7 +88,7 @@ func verdict(g group, o *options, ws syscall.WaitStatus) int {
 
 func (o *options) memory() string {
 	if o.shown[0] == "" {
-		return "the machine's or a parent's limit"
+		return "the limit of a group above it"
 	}
 	return "--memory " + o.shown[0]
 }

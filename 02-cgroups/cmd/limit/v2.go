@@ -33,8 +33,17 @@ func newV2(name string, l cgroups.Limits) (group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &v2{undo: undo(parent, l.Controllers())}
-	if err := parent.Enable(l.Controllers()...); err != nil {
+	// What is offered but not limited is enabled as well: it can then be counted, and
+	// another limit may run inside of this one.
+	controllers := l.Controllers()
+	offered, err := parent.Read("cgroup.controllers")
+	for _, c := range strings.Fields(offered) {
+		if slices.Contains([]string{"cpu", "memory", "pids"}, c) && !slices.Contains(controllers, c) {
+			controllers = append(controllers, c)
+		}
+	}
+	g := &v2{undo: undo(parent)}
+	if err := errors.Join(err, parent.Enable(controllers...)); err != nil {
 		return nil, err
 	}
 	if g.Group, err = parent.Child(name); err != nil {
@@ -53,7 +62,7 @@ func newV2(name string, l cgroups.Limits) (group, error) {
 // undo returns what puts a group back as it was if its processes have to move to
 // a leaf: where limit is called from must not be changed by it. Not while another
 // group below it is in use.
-func undo(parent *cgroups.Group, controllers []string) func() error {
+func undo(parent *cgroups.Group) func() error {
 	before, _ := parent.Read("cgroup.subtree_control")
 	procs, _ := parent.Read("cgroup.procs")
 	_, kind := parent.Read("cgroup.type")
@@ -65,7 +74,11 @@ func undo(parent *cgroups.Group, controllers []string) func() error {
 		if err != nil || slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.IsDir() && e.Name() != "leaf" }) {
 			return err
 		}
-		if err := parent.Write("cgroup.subtree_control", "-"+strings.Join(controllers, " -")); err != nil {
+		enabled, err := parent.Read("cgroup.subtree_control")
+		if err == nil && enabled != "" {
+			err = parent.Write("cgroup.subtree_control", "-"+strings.ReplaceAll(enabled, " ", " -"))
+		}
+		if err != nil {
 			return err
 		}
 		leaf, err := cgroups.Open(parent.Dir() + "/leaf")
