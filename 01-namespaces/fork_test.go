@@ -56,7 +56,6 @@ func TestEnter(t *testing.T) {
 }
 
 func TestTakeSteps_Errors(t *testing.T) {
-	exercise.Need(t, "1.0") // given code: it needs nothing
 	sandbox.Need(t)
 	exe, err := os.Open("/proc/self/status")
 	check.NoError(t, "open a file that is no program", err)
@@ -87,10 +86,9 @@ func TestTakeSteps_Errors(t *testing.T) {
 // Under load, with a garbage collector and other threads at work: nothing of the
 // runtime may be missed in the child.
 func TestTakeSteps_OfABusyProgram(t *testing.T) {
-	exercise.Need(t, "1.0")
 	sandbox.Need(t)
 	stop := make(chan struct{})
-	for range 4 {
+	for range 2 {
 		go func() {
 			for {
 				select {
@@ -98,6 +96,7 @@ func TestTakeSteps_OfABusyProgram(t *testing.T) {
 					return
 				default:
 					_ = make([]byte, 1<<16)
+					runtime.Gosched()
 				}
 			}
 		}()
@@ -106,13 +105,13 @@ func TestTakeSteps_OfABusyProgram(t *testing.T) {
 	_, err := check.Within(t, "start a program 20 times", "all of them to end", func() (int, error) {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		exe, err := os.Open("/proc/self/exe")
+		exe, err := os.Open("/bin/true")
 		if err != nil {
 			return 0, err
 		}
 		defer exe.Close()
 		for i := range 20 {
-			child, err := takeSteps([]Step{{Do: Fork}}, program{exe, []string{"test:nothing"}, nil, nil})
+			child, err := takeSteps([]Step{{Do: Fork}}, program{exe, []string{"true"}, nil, nil})
 			if err != nil {
 				return i, err
 			}
@@ -124,5 +123,3 @@ func TestTakeSteps_OfABusyProgram(t *testing.T) {
 	})
 	check.NoError(t, "start a program 20 times", err)
 }
-
-func init() { inChild["nothing"] = func() error { return nil } }
