@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -65,6 +66,8 @@ func one(ctx context.Context, u unit, test string) (r Rung, killed bool, err err
 	}
 	var out head
 	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &out, u.Dir
+	// Asked first, so that the sandbox removes its group; killed after the delay.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = grace
 	err = cmd.Start()
 	theirs.Close()
@@ -89,10 +92,12 @@ func one(ctx context.Context, u unit, test string) (r Rung, killed bool, err err
 	case lines = <-said:
 	case <-time.After(grace): // somebody kept the descriptor beyond the sandbox's end
 	}
-	killed = limit.Err() != nil || strings.Contains(out.String(), "panic: test timed out")
-	r.State, r.Message = verdict(test, nonce, string(lines), cmd.ProcessState.ExitCode(), out.String())
+	exit := cmd.ProcessState.ExitCode()
+	r.State, r.Message = verdict(test, nonce, string(lines), exit, out.String())
+	killed = limit.Err() != nil || strings.Contains(out.String(), "panic: test timed out") ||
+		exit == 128+int(syscall.SIGKILL) || exit == 128+int(syscall.SIGXCPU) // by its limits of CPU time or of memory
 	if killed {
-		r.Message = fmt.Sprintf("did not end within %v", u.Limits.Time)
+		r.State, r.Message = Failed, fmt.Sprintf("ended by its limits: %v, %d MB", u.Limits.Time, u.Limits.Memory>>20)
 	}
 	return r, killed, nil
 }
