@@ -117,8 +117,12 @@ func showStatus(s *screen.Screen, t *workshop.Tree, es []exercise.Exercise) erro
 		left = "about " + screen.Minutes(all.left) + " to go"
 	}
 	fmt.Fprintf(s, "\n  %s\n", s.Paint(screen.Bold, says))
-	bar := screen.Bar(all.yours, all.total, min(30, width-36))
-	fmt.Fprintf(s, "  %s  %d of %d points, %s\n", s.Paint(screen.Green, bar), all.points, all.ofPoints, left)
+	bar := screen.Bar(all.yours, all.total, min(30, width-4))
+	apart := "  "
+	if width < 76 {
+		apart = "\n  "
+	}
+	fmt.Fprintf(s, "  %s%s%d of %d points, %s\n", s.Paint(screen.Green, bar), apart, all.points, all.ofPoints, left)
 	chapter := 0
 	for _, r := range rs {
 		if c := r.e.Chapter(); c != chapter {
@@ -139,7 +143,7 @@ func showStatus(s *screen.Screen, t *workshop.Tree, es []exercise.Exercise) erro
 	}
 	for _, r := range rs {
 		if r.next {
-			fmt.Fprintf(s, "  next: %s %s · ./lab next · ./lab test %s · ./lab hint %s\n\n", r.e.ID, screen.Cut(r.e.Title, width-48), r.e.ID, r.e.ID)
+			fmt.Fprintf(s, "  next: %s %s\n  ./lab next · ./lab test %s · ./lab hint %s\n\n", r.e.ID, screen.Cut(r.e.Title, width-14), r.e.ID, r.e.ID)
 		}
 	}
 	return nil
@@ -159,25 +163,29 @@ func writeChapter(s *screen.Screen, width int, rs []row, n int) {
 		}
 	}
 	count := fmt.Sprintf("%2d of %-2d", c.yours, c.total)
-	fmt.Fprintf(s, "\n  %s  %s %s\n", s.Paint(screen.Bold, screen.Pad(title, width-26)), count,
+	fmt.Fprintf(s, "\n  %s  %s %s\n", s.Paint(screen.Bold, screen.Pad(title, max(width-26, 12))), count,
 		s.Paint(screen.Green, screen.Bar(c.yours, c.total, 10)))
 }
 
 // writeRow: the columns that a narrow terminal has no room for are left out.
 func writeRow(s *screen.Screen, width int, r row) {
-	style, says := screen.Dim, string(r.state)
+	wide := width >= 72
+	style, says, more := screen.Dim, string(r.state), ""
 	switch {
 	case r.gone != nil:
 		style, says = screen.Red, "gone"
 	case r.state == workshop.Unwritten:
-		says = "unwritten → borrowed"
+		more = "→ borrowed"
 	case r.state == workshop.Marked:
-		style, says = screen.Yellow, "! edited, still marked"
+		style, says, more = screen.Yellow, "! edited,", "still marked"
 	case r.state == workshop.InProgress:
-		style, says = screen.Cyan, "in progress "+trial.Marks(r.rungs)
+		style, more = screen.Cyan, trial.Marks(r.rungs)
 	case r.state == workshop.Yours:
-		style = screen.Green
-		says = "yours       " + trial.Marks(r.rungs)
+		style, says, more = screen.Green, "yours      ", trial.Marks(r.rungs)
+	}
+	column := 12
+	if wide || r.state == workshop.Marked {
+		says, column = says+" "+more, 22
 	}
 	arrow := "  "
 	if r.next {
@@ -188,10 +196,10 @@ func writeRow(s *screen.Screen, width int, r row) {
 		minutes = fmt.Sprintf("%d min", r.left)
 	}
 	tail := ""
-	title := width - 9 - 22 - 2
-	if width >= 72 {
+	title := width - 11 - column
+	if wide {
 		tail = fmt.Sprintf(" %7s %3d/%d p", minutes, r.points, r.e.Points)
 		title -= 17
 	}
-	fmt.Fprintf(s, "  %s%-4s %s %s%s\n", arrow, r.e.ID, screen.Pad(r.e.Title, title), s.Paint(style, screen.Pad(says, 22)), tail)
+	fmt.Fprintf(s, "  %s%-4s %s %s%s\n", arrow, r.e.ID, screen.Pad(r.e.Title, title), s.Paint(style, screen.Pad(says, column)), tail)
 }

@@ -2,7 +2,9 @@ package workshop
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -62,14 +64,22 @@ func (t *Tree) UpdateProgress(change func(*Progress)) error {
 	})
 }
 
+// notes words an error of writing: a checkout is to be the reader's own.
+func notes(err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return fmt.Errorf("this checkout cannot be written to, so clone one of your own: %w", err)
+	}
+	return err
+}
+
 // locked keeps two labs, a watch and a test, from losing each other's notes.
 func (t *Tree) locked(f func() error) error {
 	if err := os.MkdirAll(t.Path(".lab"), 0o755); err != nil {
-		return fmt.Errorf("the checkout must be writable: %w", err)
+		return notes(err)
 	}
 	lock, err := os.OpenFile(t.Path(".lab/lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return err
+		return notes(err)
 	}
 	defer lock.Close()
 	// A file system without locks is no reason to refuse.

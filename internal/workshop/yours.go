@@ -57,11 +57,11 @@ func (t *Tree) Remember(e exercise.Exercise, src []byte, passed bool) error {
 // writeFile replaces a file in one step, so that a reader never sees half of it.
 func writeFile(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
+		return notes(err)
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
 	if err != nil {
-		return err
+		return notes(err)
 	}
 	defer os.Remove(tmp.Name())
 	if _, err := tmp.Write(data); err != nil {
