@@ -2,6 +2,7 @@ package book
 
 import (
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -67,6 +68,21 @@ func TestChapters_HoldTheRules(t *testing.T) {
 			continue
 		}
 		assert.Empty(t, strings.Join(p.Check(root), "\n"))
+	}
+}
+
+// The instructor's guide has a section for every exercise, with the table's minutes.
+func TestInstructors_FollowTheTable(t *testing.T) {
+	for _, c := range exercise.Chapters() {
+		p, err := ReadPage(filepath.Join(tree(t).Root, "chapters/instructors", c.Dir+".md"))
+		require.NoError(t, err)
+		var has []string
+		for _, h := range p.Headings {
+			has = append(has, strings.ToLower(h.Text))
+		}
+		for _, e := range exercise.Of(c.N) {
+			assert.Contains(t, has, strings.ToLower(fmt.Sprintf("%s %s (%d minutes)", e.ID, e.Title, e.Minutes)))
+		}
 	}
 }
 
