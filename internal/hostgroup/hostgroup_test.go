@@ -49,6 +49,22 @@ func TestParse(t *testing.T) {
 	check.ErrorHas(t, "parse of a bad line", err, []string{"nonsense"})
 }
 
+func TestHierarchy_UpwardsEnds(t *testing.T) {
+	for _, c := range []struct{ own, want string }{
+		{"/m/a/b", "/m/a/b /m/a /m"},
+		{"/m", "/m"},
+		{"/m/a/coracle-limit-1-2-3/leaf", "/m/a/coracle-limit-1-2-3/leaf /m/a/coracle-limit-1-2-3"},
+	} {
+		check.Equal(t, "upwards from "+c.own, c.want, strings.Join(Hierarchy{Mount: "/m", Own: c.own}.upwards(), " "))
+	}
+	got := Hierarchy{Mount: "/m", Own: "/m/user@7.service/app.slice/run-1.scope/leaf"}.upwards()
+	want := 2
+	if os.Geteuid() == 0 {
+		want = 5
+	}
+	check.Equal(t, "upwards from a scope's leaf, as this user", want, len(got))
+}
+
 // The rules about names are tried on plain folders: they are about folders.
 func TestCollectIn_OnlyWhatIsAbandoned(t *testing.T) {
 	dir := t.TempDir()

@@ -27,14 +27,20 @@ func (h Hierarchy) Available() []string {
 }
 
 // upwards lists the folders of this process's own group and its ancestors. It ends
-// at a group of the workshop's: what is to be contained stays below it.
+// at a group of the workshop's, because what is to be contained stays below it, and
+// for an ordinary user at a unit of systemd, because that is what is delegated: what
+// is above it is the user's by owner but systemd's by agreement.
 func (h Hierarchy) upwards() []string {
 	dirs := []string{h.Own}
-	for dir := h.Own; dir != h.Mount && !strings.HasPrefix(filepath.Base(dir), Prefix); {
+	for dir := h.Own; dir != h.Mount && !strings.HasPrefix(filepath.Base(dir), Prefix) && (os.Geteuid() == 0 || !unit(dir)); {
 		dir = filepath.Dir(dir)
 		dirs = append(dirs, dir)
 	}
 	return dirs
+}
+
+func unit(dir string) bool {
+	return strings.HasSuffix(dir, ".scope") || strings.HasSuffix(dir, ".service")
 }
 
 // Parent returns the folder of the nearest group, this process's own or an
