@@ -45,9 +45,9 @@ func TestFreeze_ReturnsOnceAllStand(t *testing.T) {
 	exercise.Need(t, "2.7", "2.1")
 	g := ownGroup(t)
 	a, b := mkdir(t, g, "a"), mkdir(t, g, "b")
-	spawn(t, a, "spin", "16").line()
-	spawn(t, b, "spin", "16").line()
-	check.NoError(t, "Freeze with 32 busy processes", done(t, "Freeze with 32 busy processes", g.Freeze))
+	spawn(t, a, "spin", "12").line()
+	spawn(t, b, "spin", "12").line()
+	check.NoError(t, "Freeze with 24 busy processes", done(t, "Freeze with 24 busy processes", g.Freeze))
 	for _, inner := range []*Group{a, b} {
 		events := strings.ReplaceAll(read(t, inner, "cgroup.events"), "\n", ", ")
 		check.True(t, "cgroup.events below it after Freeze", strings.Contains(events, "frozen 1"), events, "frozen 1",
@@ -65,12 +65,12 @@ func TestFreeze_Again(t *testing.T) {
 	check.NoError(t, "Thaw", done(t, "Thaw", g.Thaw))
 	check.NoError(t, "Kill of a group without processes", done(t, "Kill of a group without processes", g.Kill))
 
-	spawn(t, g, "spin", "32").line()
+	spawn(t, g, "spin", "24").line()
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	err := done(t, "Freeze with an ended context", func(context.Context) error { return g.Freeze(ended) })
-	check.ErrorIs(t, "Freeze of 32 busy processes with an ended context", err, context.Canceled)
-	check.ErrorHas(t, "Freeze of 32 busy processes with an ended context", err, []string{g.Dir()})
+	check.ErrorIs(t, "Freeze of 24 busy processes with an ended context", err, context.Canceled)
+	check.ErrorHas(t, "Freeze of 24 busy processes with an ended context", err, []string{g.Dir()})
 }
 
 func TestKill_TheWholeTree(t *testing.T) {
