@@ -102,7 +102,7 @@ func completeIDs(chapters bool) cobra.CompletionFunc {
 func exactly(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usage("usage: ./%s", cmd.UseLine())
+			return usage("usage: %s", cmd.UseLine())
 		}
 		return nil
 	}
@@ -111,7 +111,7 @@ func exactly(n int) cobra.PositionalArgs {
 func atMost(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > n {
-			return usage("usage: ./%s", cmd.UseLine())
+			return usage("usage: %s", cmd.UseLine())
 		}
 		return nil
 	}

@@ -14,15 +14,16 @@ import (
 	"coracle/internal/workshop"
 )
 
-// commands are the verbs in the order in which help lists them; one file each.
-func commands() []*cobra.Command {
-	return []*cobra.Command{
-		nextCmd(), statusCmd(), testCmd(), watchCmd(), hintCmd(), diffCmd(),
-		solveCmd(), resetCmd(), runCmd(), baseCmd(), startCmd(), saveCmd(), updateCmd(),
-		doctorCmd(), vmCmd(), cleanupCmd(),
-		verifyCmd(), gradeCmd(),
-		devCmd(),
-	}
+// groups are the verbs in the order in which help lists them; one file each.
+var groups = []struct {
+	title string
+	verbs []func() *cobra.Command
+}{
+	{"Write:", []func() *cobra.Command{nextCmd, statusCmd, testCmd, watchCmd, hintCmd, diffCmd, solveCmd, resetCmd, startCmd}},
+	{"Run and keep:", []func() *cobra.Command{runCmd, baseCmd, saveCmd, updateCmd}},
+	{"This machine:", []func() *cobra.Command{doctorCmd, vmCmd, cleanupCmd}},
+	{"All of it:", []func() *cobra.Command{verifyCmd, gradeCmd}},
+	{"", []func() *cobra.Command{devCmd}},
 }
 
 // An exit is an error with an exit status of its own. Without one, an error of
@@ -87,13 +88,21 @@ func run(args []string) int {
 func rootCmd() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "lab",
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "./lab"},
 		Short:         "The workshop's own tool: where you are, tests, hints, and a chapter's programs",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	for _, cmd := range commands() {
-		cmd.DisableFlagsInUseLine = true
-		root.AddCommand(cmd)
+	cobra.EnableCommandSorting = false
+	for _, g := range groups {
+		if g.title != "" {
+			root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		}
+		for _, verb := range g.verbs {
+			cmd := verb()
+			cmd.DisableFlagsInUseLine, cmd.GroupID = true, g.title
+			root.AddCommand(cmd)
+		}
 	}
 	return root
 }

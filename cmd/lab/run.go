@@ -31,7 +31,7 @@ status are the program's own. Flags after PROGRAM belong to the program.`,
   ./lab run --mine 1.3 1 isolate -- sh    with your 1.3 although it is not green yet`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usage("usage: ./%s", cmd.UseLine())
+				return usage("usage: %s", cmd.UseLine())
 			}
 			return nil
 		},

@@ -101,8 +101,11 @@ func (r *Report) writeNotes(s *screen.Screen) {
 		}
 		for _, rung := range t.Rungs {
 			if rung.Outcome == gotest.Skip && !rung.Failed() && !slices.Contains(said, rung.Why) {
+				if said == nil {
+					fmt.Fprintln(s)
+				}
 				said = append(said, rung.Why)
-				fmt.Fprintf(s, "\n%s %s\n", rung.Name, rung.Why)
+				fmt.Fprintln(s, rung.Name, rung.Why)
 			}
 		}
 	}
