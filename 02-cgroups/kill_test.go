@@ -45,16 +45,18 @@ func TestFreeze_ReturnsOnceAllStand(t *testing.T) {
 	exercise.Need(t, "2.7", "2.1")
 	g := ownGroup(t)
 	a, b := mkdir(t, g, "a"), mkdir(t, g, "b")
-	spawn(t, a, "spin", "12").line()
-	spawn(t, b, "spin", "12").line()
-	check.NoError(t, "Freeze with 24 busy processes", done(t, "Freeze with 24 busy processes", g.Freeze))
-	for _, inner := range []*Group{a, b} {
-		events := strings.ReplaceAll(read(t, inner, "cgroup.events"), "\n", ", ")
-		check.True(t, "cgroup.events below it after Freeze", strings.Contains(events, "frozen 1"), events, "frozen 1",
-			check.Often(true, "cgroup.freeze was written, but nobody waited until all stood"))
+	spawn(t, a, "spin", "8").line()
+	spawn(t, b, "spin", "8").line()
+	for range 4 { // on a busy machine they may all stand by chance, once
+		check.NoError(t, "Freeze with 16 busy processes", done(t, "Freeze with 16 busy processes", g.Freeze))
+		for _, inner := range []*Group{a, b} {
+			events := strings.ReplaceAll(read(t, inner, "cgroup.events"), "\n", ", ")
+			check.True(t, "cgroup.events below it after Freeze", strings.Contains(events, "frozen 1"), events, "frozen 1",
+				check.Often(true, "cgroup.freeze was written, but nobody waited until all stood"))
+		}
+		check.NoError(t, "Thaw", done(t, "Thaw", g.Thaw))
+		check.True(t, "cgroup.events after Thaw", strings.Contains(read(t, g, "cgroup.events"), "frozen 0"), read(t, g, "cgroup.events"), "frozen 0")
 	}
-	check.NoError(t, "Thaw", done(t, "Thaw", g.Thaw))
-	check.True(t, "cgroup.events after Thaw", strings.Contains(read(t, g, "cgroup.events"), "frozen 0"), read(t, g, "cgroup.events"), "frozen 0")
 }
 
 func TestFreeze_Again(t *testing.T) {
