@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"runtime"
@@ -92,11 +93,17 @@ func (j joined) at(step string) int {
 
 func (j joined) String() string { return strings.Join(j.Steps, ", then ") }
 
+var errMoved = errors.New("the thread that called Join is in other namespaces than before")
+
 // joinAll lets a raw child take the steps of Join and become the program whereami.
 func joinAll(list []Namespace) (j joined, err error) {
 	runtime.LockOSThread() // the raw child dies with the thread that made it
-	defer runtime.UnlockOSThread()
+	before := nsLinks("thread-self")
 	steps, err := Join(list)
+	if !maps.Equal(before, nsLinks("thread-self")) {
+		return j, errMoved // and the thread stays locked: it is of no more use
+	}
+	defer runtime.UnlockOSThread()
 	if err != nil {
 		return j, err
 	}
@@ -148,6 +155,7 @@ const (
 	userFirst = "the user namespace comes first, and the right to the others is given up with it"
 	noRoot    = "nobody becomes root after the user namespace, and execve drops every capability"
 	leaks     = "what was opened before the one that failed stays open"
+	itself    = "Join enters the namespaces itself, and not all can be entered from Go"
 	wrongKind = "any file that opens is taken for a namespace of that type"
 )
 
@@ -159,7 +167,8 @@ func joinIn(t *testing.T, list []Namespace, causes func(joined, error) []check.C
 		j, err = joinAll(list)
 		return j, err
 	})
-	check.NoError(t, fmt.Sprintf("Join and take its steps (%v)", j), err, causes(j, err)...)
+	check.NoError(t, fmt.Sprintf("Join and take its steps (%v)", j), err,
+		append(causes(j, err), check.Often(errors.Is(err, errMoved), itself))...)
 	return j
 }
 
@@ -168,14 +177,13 @@ func TestJoin_Enters(t *testing.T) {
 	sandbox.Need(t)
 	kinds := []Type{UserNS, PID, UTS, IPC, Net, Cgroup, Mnt}
 	pid := inhabitant(t, unix.CLONE_NEWUTS|unix.CLONE_NEWIPC|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP|unix.CLONE_NEWNS, 0)
-	mine, its := nsLinks("thread-self"), nsLinks(pid)
+	its := nsLinks(pid)
 	j := joinIn(t, append(nsAt(pid, kinds...), Namespace{Type: Time}), func(j joined, err error) []check.Cause {
 		return []check.Cause{check.Often(errors.Is(err, unix.EINVAL) && j.at("join the user") >= 0, ownUser)}
 	})
 	for _, k := range kinds {
 		check.Equal(t, fmt.Sprintf("the %s namespace of the program", k), its[k], j.Where.NS[k])
 	}
-	check.Equal(t, "the caller's own namespaces after Join", mine, nsLinks("thread-self"))
 	check.True(t, "Join the PID namespace that the caller is in", j.at("fork") < 0, j.String(), "no fork")
 	steps, err := Join([]Namespace{{Type: UTS}, {Type: PID}})
 	check.NoError(t, "Join(uts, pid) without paths: both are new", err)
@@ -184,7 +192,7 @@ func TestJoin_Enters(t *testing.T) {
 
 func forkCauses(j joined) []check.Cause {
 	return []check.Cause{
-		check.Often(j.at("fork") < 0, noFork),
+		check.Often(len(j.Steps) > 0 && j.at("fork") < 0, noFork),
 		check.Often(j.at("fork") < j.at("join the pid"), earlyFork),
 	}
 }
