@@ -2,7 +2,7 @@ package namespaces
 
 import "coracle/internal/exercise"
 
-// Exercise 1.7: joining the namespaces of a running process
+// Exercise 1.7: joining a running process
 //
 // A namespace is joined with setns(2) on an open file of /proc/PID/ns. Which file
 // first is not a matter of taste: each call asks for CAP_SYS_ADMIN, and the call
@@ -28,8 +28,9 @@ var _ = todo("1.7")
 // The contract:
 //   - every file is opened here, before the first step: later ones would be looked
 //     up with the eyes of a process that is already half inside;
-//   - a namespace that the caller is in already is left out: setns(2) refuses the
-//     caller's own user namespace with EINVAL, and a fork for nothing is a waste;
+//   - a namespace that the calling thread is in already (/proc/thread-self/ns) is left
+//     out: setns(2) refuses the caller's own user namespace with EINVAL, and a fork for
+//     nothing is a waste;
 //   - a Fork where one is needed, after what makes it needed, and only one;
 //   - the user namespace first if the caller lacks CAP_SYS_ADMIN (privileged, given):
 //     only inside does it get the right to the others. Otherwise last: the right is
@@ -44,9 +45,9 @@ var _ = todo("1.7")
 // an error nothing is left open.
 //
 // Done when: `./lab test 1.7` is green, and `isolate enter` shows the processes of
-// the other. May use: os.Open, os.SameFile, nsType, privileged,
-// slices.SortFunc. setns(2),
-// pid_namespaces(7), "Joining" in user_namespaces(7), ioctl_ns(2).
+// the other. Any order that keeps these rules will do. May use: os.Open, os.SameFile,
+// nsType, privileged. setns(2), "Capabilities" in user_namespaces(7),
+// pid_namespaces(7), NS_GET_NSTYPE in ioctl_ns(2).
 func Join(namespaces []Namespace) ([]Step, error) {
 	return nil, exercise.Unwritten("1.7")
 }
