@@ -210,7 +210,7 @@ func (w *watcher) draw() {
 	for _, g := range w.greens[max(len(w.greens)-3, 0):] {
 		fmt.Fprintln(&page, page.Paint(screen.Green, screen.Cut(g, s.Width)))
 	}
-	fmt.Fprintf(&page, "%s\n\n", screen.Cut(now+" "+w.says, s.Width))
+	fmt.Fprintf(&page, "%s\n\n", strings.Join(screen.Wrap(now+" "+w.says, s.Width), "\n"))
 	if w.body != nil {
 		w.body(&page)
 	}

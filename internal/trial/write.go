@@ -75,6 +75,8 @@ func (t *Trial) writeRungs(s *screen.Screen, verbose bool) {
 		switch {
 		case r.Outcome == NotReached:
 			style, mark = screen.Dim, "· not reached"
+		case r.Outcome == gotest.Unended:
+			style, mark = screen.Red, "✗ crashed"
 		case r.Failed():
 			style, mark = screen.Red, "✗ "+describe(r)
 		case r.Outcome == gotest.Skip:
@@ -83,7 +85,7 @@ func (t *Trial) writeRungs(s *screen.Screen, verbose bool) {
 		if verbose && r.Elapsed > 0 {
 			mark += fmt.Sprintf(" %.2fs", r.Elapsed.Seconds())
 		}
-		fmt.Fprintf(s, "  %-5s %s %s\n", r.Name, screen.Pad(r.Says, s.Width-34), s.Paint(style, mark))
+		fmt.Fprintf(s, "  %-5s %s %s\n", r.Name, screen.Pad(r.Says, s.Width-26), s.Paint(style, mark))
 		if text := Trim(r.Output); verbose && text != "" {
 			fmt.Fprintln(s, Indent(text, "        "))
 		}
