@@ -36,6 +36,12 @@ func vmCmd() *cobra.Command {
 		Long: `Runs tests and programs in a small virtual machine: QEMU, a distribution's
 kernel, cgroup version 2. It needs no root and leaves nothing but a cache.`,
 		Example: "  ./lab vm doctor\n  ./lab vm test 2\n  ./lab vm test 2.5 --user learner\n  ./lab vm run 2 limit --memory 64M -- sh\n  ./lab vm run -- sh",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage("no command vm %s: there are test, run and doctor", args[0])
+			}
+			return cmd.Help()
+		},
 	}
 	var m machine
 	f := cmd.PersistentFlags()

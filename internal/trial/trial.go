@@ -139,7 +139,9 @@ func runAll(ctx context.Context, t *workshop.Tree, rep *Report, o Options, bin s
 	rewrite := rewriter(t, layer)
 	for len(todo) > 0 {
 		o.Note("running the tests of " + rep.Dir)
-		res, err := o.Run(ctx, bin, rep.Dir, gotest.Options{Run: todo, Timeout: 3 * time.Minute})
+		// Each test has its own deadline of seconds; this ends what has none.
+		limit := max(time.Minute, time.Duration(len(todo))*15*time.Second)
+		res, err := o.Run(ctx, bin, rep.Dir, gotest.Options{Run: todo, Timeout: limit})
 		if err != nil {
 			return err
 		}
