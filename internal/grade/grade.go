@@ -176,7 +176,7 @@ func (g *grader) batch(ctx context.Context, sub Submission, es []exercise.Exerci
 
 func (g *grader) judge(ctx context.Context, units []unit) ([][]Rung, error) {
 	if g.o.VM {
-		return inMachine(ctx, g.tmp, units)
+		return inMachine(ctx, g.t.Root, units)
 	}
 	var all [][]Rung
 	for _, u := range units {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"coracle/internal/base"
 	"coracle/internal/vm"
 )
 
@@ -18,12 +19,16 @@ const planVar = "CORACLE_GRADE_PLAN"
 
 // inMachine boots a virtual machine, judges the units there and brings the
 // results back: the same kernel for everyone, and an attack ends with it.
-func inMachine(ctx context.Context, tmp string, units []unit) ([][]Rung, error) {
+func inMachine(ctx context.Context, root string, units []unit) ([][]Rung, error) {
 	plan, err := json.Marshal(units)
 	if err != nil {
 		return nil, err
 	}
 	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	base, err := base.Ensure(ctx, root) // tests run a shell and a few tools
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +43,7 @@ func inMachine(ctx context.Context, tmp string, units []unit) ([][]Rung, error) 
 		}
 	}
 	var out, diag bytes.Buffer
-	results, err := vm.Run(ctx, vm.Config{Programs: []string{"newuidmap", "newgidmap", "cat", "true", "sleep", "sh"}}, files,
+	results, err := vm.Run(ctx, vm.Config{Root: base, ModuleRoot: root, Programs: []string{"newuidmap", "newgidmap"}}, files,
 		[]vm.Command{{Args: []string{"/coracle/lab"}, Env: []string{planVar + "=/coracle/plan.json"}, Dir: "/", Timeout: limit, Stdout: &out, Stderr: &diag}}, &out, &diag)
 	if err != nil {
 		return nil, err

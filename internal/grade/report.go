@@ -98,10 +98,19 @@ func (r *Report) Text(w io.Writer) error {
 		if e.Message != "" {
 			fmt.Fprintf(w, "\n%s %s: %s\n", e.ID, e.State, indent(e.Message))
 		}
-		for _, g := range e.Rungs {
-			if g.State != Passed {
-				fmt.Fprintf(w, "\n%s %s, %s: %s\n", e.ID, g.State, g.Test, indent(g.Message))
+		said := map[string]bool{} // rungs that say the same are told together
+		for i, g := range e.Rungs {
+			if g.State == Passed || said[g.Message] {
+				continue
 			}
+			said[g.Message] = true
+			tests := []string{}
+			for _, o := range e.Rungs[i:] {
+				if o.State == g.State && o.Message == g.Message {
+					tests = append(tests, o.Test)
+				}
+			}
+			fmt.Fprintf(w, "\n%s %s, %s: %s\n", e.ID, g.State, strings.Join(tests, ", "), indent(g.Message))
 		}
 	}
 	_, err := fmt.Fprintf(w, "\n%v of %d points", r.Points, r.Of)

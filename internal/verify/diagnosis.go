@@ -87,17 +87,31 @@ func (r *run) diagnosis(seen *diagnosis) error {
 		r.report.note(DiagnosisFile, "", "written")
 		return os.WriteFile(r.Tree.Path(DiagnosisFile), want, 0o644)
 	default:
-		var stale []string
-		for _, e := range r.Exercises {
-			a, _ := json.Marshal(kept[e.ID])
-			b, _ := json.Marshal(fresh[e.ID])
-			if !bytes.Equal(a, b) {
-				stale = append(stale, e.ID)
-			}
-		}
-		r.report.fail(DiagnosisFile, "./lab verify --update writes it", "does not say what was seen of %s", cmp.Or(strings.Join(stale, ", "), "a form of its own"))
+		r.compare(kept, fresh)
 	}
 	return nil
+}
+
+// compare: names and phrases must agree; which tests fail may differ a little
+// from machine to machine, since some tests see more on one than on another.
+func (r *run) compare(kept, fresh map[string][]Mistake) {
+	var stale, other []string
+	for _, e := range r.Exercises {
+		same := func(a, b Mistake) bool { return a.Name == b.Name && a.Phrase == b.Phrase }
+		if !slices.EqualFunc(kept[e.ID], fresh[e.ID], same) {
+			stale = append(stale, e.ID)
+		} else if a, b := kept[e.ID], fresh[e.ID]; !slices.EqualFunc(a, b, func(a, b Mistake) bool { return slices.Equal(a.Fails, b.Fails) }) {
+			other = append(other, e.ID)
+		}
+	}
+	if len(stale) > 0 || len(kept) > len(fresh) {
+		r.report.fail(DiagnosisFile, "./lab verify --update writes it", "does not list the mistakes of %s", strings.Join(stale, ", "))
+		return
+	}
+	if len(other) > 0 {
+		r.report.note(DiagnosisFile, "if it is not this machine: ./lab verify --update", "mistakes of %s fail other tests here", strings.Join(other, ", "))
+	}
+	r.report.pass(1)
 }
 
 func lookup(ms []Mistake, name string) (Mistake, bool) {

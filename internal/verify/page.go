@@ -15,7 +15,7 @@ var (
 	linkText = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
 	section  = regexp.MustCompile(`(?m)^## ([1-3])[ \t]*$`)
 	block    = regexp.MustCompile("(?ms)^```\\w*\n(.*?)^```")
-	sentence = regexp.MustCompile(`[.!?:]["')\x60]*(\s|$)`)
+	sentence = regexp.MustCompile(`[.!?]["')\x60]*(\s|$)`)
 )
 
 // anchors returns the fragments of a page's headings as GitHub makes them: lower

@@ -128,25 +128,24 @@ func identifiers(name string) map[string]bool {
 	return used
 }
 
-// unwritten returns the functions of a stub whose bodies return exercise.Unwritten.
-func unwritten(src []byte) []string {
+// unwritten returns the functions of a stub, and whether a body returns exercise.Unwritten.
+func unwritten(src []byte) (names []string, says bool) {
 	f, err := parser.ParseFile(token.NewFileSet(), "stub.go", src, parser.SkipObjectResolution)
 	if err != nil {
-		return nil
+		return nil, false
 	}
-	var names []string
 	for _, d := range f.Decls {
 		fn, ok := d.(*ast.FuncDecl)
 		if !ok || fn.Body == nil {
 			continue
 		}
+		names = append(names, fn.Name.Name)
 		ast.Inspect(fn.Body, func(n ast.Node) bool {
 			if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "Unwritten" {
-				names = append(names, fn.Name.Name)
-				return false
+				says = true
 			}
 			return true
 		})
 	}
-	return names
+	return names, says
 }
