@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(Main(m, Options{Dir: "internal/sandbox"}))
+	os.Exit(Main(m, Options{Dir: "internal/sandbox", Cgroup: true}))
 }
 
 func TestSandbox_FileSystemIsClosed(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 
 	"coracle/internal/check"
 	"coracle/internal/exercise"
+	"coracle/internal/hostgroup"
 	"coracle/internal/sandbox"
 )
 
@@ -89,6 +90,21 @@ var commands = map[string]func(arg string){
 			err = syscall.Exec("/proc/self/exe", []string{"limit", "--memory", "64M", "--", "/proc/self/exe", "test:exit", "0"}, os.Environ())
 		}
 		fmt.Fprintln(os.Stderr, err)
+	},
+	// nest is limit again.
+	"nest": func(string) {
+		err := syscall.Exec("/proc/self/exe", []string{"limit", "--pids", "40", "--memory", "32M", "--", "/proc/self/exe", "test:where", ""}, os.Environ())
+		fmt.Fprintln(os.Stderr, err)
+	},
+	// shell calls limit from the group ARG, which it is alone in, and says where it
+	// is afterwards and what is in the group.
+	"shell": func(dir string) {
+		cmd, _, errs := program([]string{"--pids", "50", "--memory", "64M"}, "exit", "0")
+		err := errors.Join(os.WriteFile(dir+"/cgroup.procs", []byte("0"), 0), cmd.Run())
+		own, _ := os.ReadFile("/proc/self/cgroup")
+		enabled, _ := os.ReadFile(dir + "/cgroup.subtree_control")
+		below, _ := filepath.Glob(dir + "/*/cgroup.procs")
+		fmt.Printf("%s %q %d below %v%s", bytes.TrimSpace(own), enabled, len(below), err, errs)
 	},
 	"where": func(string) {
 		b, _ := os.ReadFile("/proc/self/cgroup")
@@ -237,6 +253,33 @@ func TestLimit_LeavesNothing(t *testing.T) {
 	check.Equal(t, "the exit status", 0, status)
 	check.True(t, "the daemon that the command left", !alive(number(strings.TrimSpace(out))), "alive", "ended with the group")
 	check.Equal(t, "groups after it", "", groups(t))
+}
+
+func TestLimit_InsideOfLimit(t *testing.T) {
+	need(t, limits)
+	out, errs, _ := limited(t, []string{"--pids", "60", "--memory", "64M"}, "nest", "")
+	n := 0
+	for line := range strings.Lines(out) {
+		if n = strings.Count(line, "/coracle-limit-"); n > 0 {
+			break
+		}
+	}
+	check.True(t, "the group of limit in limit", n == 2, out+errs, "one inside of the other")
+	check.Equal(t, "groups after it", "", groups(t))
+}
+
+// Where limit is called from may hold processes; they are moved, and moved back.
+func TestLimit_PutsTheCallerBack(t *testing.T) {
+	need(t, sandbox.Controller("memory"), sandbox.Controller("pids"))
+	top, err := sandbox.Group()
+	check.NoError(t, "the tests' own group", err)
+	dir := top + "/" + "coracle-shell" // not to be left upwards: it begins as our groups do
+	check.NoError(t, "enable controllers", os.WriteFile(top+"/cgroup.subtree_control", []byte("+memory +pids"), 0))
+	check.NoError(t, "make a group", os.Mkdir(dir, 0o755))
+	defer hostgroup.Remove(dir)
+	out, err := check.Within(t, "a shell that calls limit", "its end", func() ([]byte, error) { return exec.Command("/proc/self/exe", "test:shell", dir).Output() })
+	check.NoError(t, "a shell that calls limit", err)
+	check.Equal(t, "the caller's group, its subtree_control, what is below it, errors", `0::/coracle-shell "" 0 below <nil>`, string(out))
 }
 
 func TestLimit_ForwardsSignals(t *testing.T) {

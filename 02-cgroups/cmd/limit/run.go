@@ -29,7 +29,11 @@ type group interface {
 
 func newGroup(l cgroups.Limits) (group, error) {
 	name := hostgroup.Name("limit")
-	if v1.Serves(l.Controllers()) {
+	needed := l.Controllers()
+	if len(needed) == 0 {
+		needed = []string{"cpu", "memory", "pids"} // for --stats
+	}
+	if v1.Serves(needed) {
 		return v1.New(name, l)
 	}
 	return newV2(name, l)
