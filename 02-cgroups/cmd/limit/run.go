@@ -80,7 +80,7 @@ func verdict(g group, o *options, ws syscall.WaitStatus) int {
 	}
 	switch {
 	case cgroups.OOMKilled(ws, map[string]uint64{"oom_kill": kills}):
-		fmt.Fprintf(os.Stderr, "limit: OOM: %s was killed, its group reached %s\n", o.command[0], o.memory())
+		fmt.Fprintf(os.Stderr, "limit: OOM: %s was killed because its group reached %s of memory\n", o.command[0], o.memory())
 	case kills > 0:
 		fmt.Fprintf(os.Stderr, "limit: OOM: %s lost %d of its processes to the OOM killer (%s)\n", o.command[0], kills, o.memory())
 	}
@@ -92,7 +92,7 @@ func verdict(g group, o *options, ws syscall.WaitStatus) int {
 
 func (o *options) memory() string {
 	if o.shown[0] == "" {
-		return "the limit of a group above it"
+		return "a limit above its own"
 	}
 	return "--memory " + o.shown[0]
 }
