@@ -12,6 +12,19 @@ import (
 // Linux counts it as AUDIT_ARCH_X86_64 (__X32_SYSCALL_BIT in asm/unistd.h).
 const x32Bit = 0x40000000
 
+// installFilters installs what the spec has of filters, compiled or not.
+func installFilters(spec *Spec) error {
+	if spec.Seccomp != nil {
+		if err := installSeccomp(spec.Seccomp); err != nil {
+			return err
+		}
+	}
+	if spec.Compiled != nil {
+		return installCompiled(spec.Compiled)
+	}
+	return nil
+}
+
 // installSeccomp compiles a whole profile, which package seccomp does, and
 // installs the result, which is exercise 1.9.
 func installSeccomp(profile *specs.LinuxSeccomp) error {

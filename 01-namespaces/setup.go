@@ -39,12 +39,12 @@ func setup(spec *Spec) error {
 		{len(spec.MaskedPaths) > 0, func() error { return Mask(spec.MaskedPaths) }},
 		{len(spec.ReadonlyPaths) > 0, func() error { return Readonly(spec.ReadonlyPaths) }},
 		{spec.Terminal, func() error { return openTerminal(spec.User) }},
+		{!spec.NoNewPrivs, func() error { return installFilters(spec) }}, // takes CAP_SYS_ADMIN then
 		{spec.User != nil, func() error { return becomeUser(spec.User) }},
 		{spec.Capabilities != nil, func() error { return SetCapabilities(*spec.Capabilities, spec.NoNewPrivs) }},
 		{spec.Capabilities == nil && spec.NoNewPrivs, noNewPrivs},
 		{true, dieWithParent},
-		{spec.Seccomp != nil, func() error { return installSeccomp(spec.Seccomp) }},
-		{spec.Compiled != nil, func() error { return installCompiled(spec.Compiled) }},
+		{spec.NoNewPrivs, func() error { return installFilters(spec) }}, // as late as can be: nothing above is filtered
 	}
 	for _, s := range steps {
 		if !s.asked {

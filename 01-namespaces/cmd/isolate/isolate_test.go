@@ -198,3 +198,15 @@ func TestIsolate_KillNine(t *testing.T) {
 		}
 	}
 }
+
+// A filter takes no_new_privs or CAP_SYS_ADMIN, so without the one it is installed
+// while the other is still there.
+func TestIsolate_FilterWithoutNoNewPrivs(t *testing.T) {
+	needAll(t)
+	file := filepath.Join(t.TempDir(), "spec.json")
+	spec := `{"args":["/bin/sh","-c","grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status"],"env":["PATH=/usr/bin:/bin"],
+		"capabilities":[],"seccomp":{"defaultAction":"SCMP_ACT_ALLOW"}}`
+	check.NoError(t, "write a spec", os.WriteFile(file, []byte(spec), 0o644))
+	out, errs, status := isolated(t, "--spec", file)
+	check.Equal(t, "its capabilities, no_new_privs and filter", "CapEff:\t0000000000000000\nNoNewPrivs:\t0\nSeccomp:\t2\n0", out+errs+fmt.Sprint(status))
+}
