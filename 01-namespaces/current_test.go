@@ -1,6 +1,8 @@
 package namespaces
 
 import (
+	"errors"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -17,7 +19,11 @@ import (
 func TestCurrent_NamesEveryNamespace(t *testing.T) {
 	exercise.Need(t, "1.0")
 	got, err := Current(0)
-	check.NoError(t, "Current(0)", err)
+	check.NoError(t, "Current(0)", err,
+		check.Often(errors.Is(err, io.ErrUnexpectedEOF) || err != nil && strings.Contains(err.Error(), "unexpected EOF"),
+			"Sscanf's %s reads on to the next space, past the colon"),
+		check.Often(err != nil && strings.Contains(err.Error(), "pid_for_children"),
+			"each link's text is taken to begin with its name, and pid_for_children's begins with pid"))
 	links, err := os.ReadDir("/proc/self/ns")
 	check.NoError(t, "list /proc/self/ns", err)
 	var want []string

@@ -30,9 +30,10 @@ var _ = todo("1.3")
 // whose mount namespace must be its own, together with what is mounted below it.
 // The old root is gone afterwards, and the working directory is the new /.
 //
-// With readonly the mount of / refuses writing (EROFS); mounts below it, such as
-// /dev, stay as they are. Mind that MS_RDONLY in the call that binds is ignored
-// (mount(2), MS_BIND): it takes a second call, mount_setattr(2) or a remount.
+// With readonly the mount of / refuses writing (EROFS) and keeps its other flags
+// (nosuid, nodev …); mounts below it, such as /dev, stay as they are. Mind that
+// MS_RDONLY in the call that binds is ignored (mount(2), MS_BIND): it takes a second
+// call. mount_setattr(2) sets one flag; a remount sets all of them anew.
 //
 //	PivotRoot("/srv/alpine", false) → nil, and / holds bin, etc, home, …
 //	PivotRoot("/etc/passwd", false) → "pivot_root to /etc/passwd: not a directory"

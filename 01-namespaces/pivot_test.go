@@ -29,6 +29,7 @@ type pivotSaw struct {
 	WriteBelow  string   // the same on the mount below root
 	SharedRoot  bool     // / is still shared
 	SharedMount bool     // some mount is
+	Flags       string   // of the mount at /
 }
 
 // A child builds root and a mount below it, a marker outside, and pivots.
@@ -36,7 +37,9 @@ var pivotChild = reporting("pivot", func(args []string) (any, error) {
 	root, readonly, shared := args[0], slices.Contains(args, "readonly"), slices.Contains(args, "shared")
 	outside, below := filepath.Join(filepath.Dir(root), "outside"), filepath.Join(root, "below")
 	for _, err := range []error{
-		os.Mkdir(outside, 0o755), os.Mkdir(below, 0o755), os.Mkdir(filepath.Join(root, "folder"), 0o777),
+		// Flags that the root's mount has, as those of /tmp and /home do on many machines.
+		unix.Mount("holder", filepath.Dir(root), "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, ""),
+		os.Mkdir(root, 0o755), os.Mkdir(outside, 0o755), os.Mkdir(below, 0o755), os.Mkdir(filepath.Join(root, "folder"), 0o777),
 		unix.Mount("outside", outside, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, ""),
 		unix.Mount("below", below, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, ""),
 		os.WriteFile(filepath.Join(below, "here"), nil, 0o644),
@@ -72,6 +75,8 @@ func seeRoot(proc int, outer *os.File, outside string, pivoted bool) pivotSaw {
 		if f := strings.Fields(line); strings.Contains(line, " shared:") {
 			saw.SharedMount = true
 			saw.SharedRoot = saw.SharedRoot || f[4] == "/"
+		} else if f[4] == "/" {
+			saw.Flags = f[5]
 		}
 	}
 	if !pivoted {
@@ -136,7 +141,6 @@ func errnoName(err error) string {
 func pivotIn(t *testing.T, args ...string) pivotSaw {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), "root")
-	check.NoError(t, "make a root", os.Mkdir(root, 0o755))
 	saw, err := reportOf[pivotSaw](t, pivotChild, unix.CLONE_NEWNS, append([]string{root}, args...)...)
 	did := fmt.Sprintf("PivotRoot(root, %v)", slices.Contains(args, "readonly"))
 	if slices.Contains(args, "shared") {
@@ -145,6 +149,8 @@ func pivotIn(t *testing.T, args ...string) pivotSaw {
 	check.NoError(t, did, err,
 		check.Often(errors.Is(err, unix.EINVAL) && saw.SharedRoot, "the mounts are left shared, as the copy made them"),
 		check.Often(errors.Is(err, unix.EINVAL) && saw.SharedMount, "only / is made private: without MS_REC every other mount stays shared"),
+		check.Often(errors.Is(err, unix.EINVAL) && strings.Contains(saw.Mounts, "/root "),
+			"the working directory is from before the bind, so . is the folder below it"),
 		check.Often(errors.Is(err, unix.EINVAL), "the new root is a directory, not a mount point"),
 		check.Often(errors.Is(err, unix.EBUSY), "the old root is unmounted without MNT_DETACH, while it is busy"))
 	return saw
@@ -190,7 +196,11 @@ func TestPivotRoot_Readonly(t *testing.T) {
 	check.Equal(t, "writing to / after PivotRoot(root, true)", "EROFS", saw.Write,
 		check.Often(saw.Write == "", "MS_RDONLY is given in the call that binds, which ignores it"))
 	check.Equal(t, "writing to a mount below a read-only /", "", saw.WriteBelow,
+		check.Often(!saw.Below, "the root is bound without MS_REC, so what is mounted below it stays behind"),
 		check.Often(saw.WriteBelow == "EROFS", "every mount below the root is made read-only, /dev and all"))
+	kept := strings.Contains(saw.Flags, "nosuid") && strings.Contains(saw.Flags, "nodev")
+	check.True(t, "the flags of / after PivotRoot(root, true), where root was nosuid,nodev", kept, saw.Flags, "these two still",
+		check.Often(true, "a remount sets all flags anew, and those that the mount had are not repeated"))
 }
 
 // A child tries roots that are none, and says whether a mount came of it.

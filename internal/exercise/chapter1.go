@@ -18,7 +18,7 @@ var chapter1 = []Exercise{
 			{"TestCloneFlags_Together", "several flags are one number", 2},
 			{"TestCloneFlags_JoinedIsNotNew", "a namespace to join gives no flag", 2},
 			{"TestCloneFlags_Refuses", "what clone cannot do is an error that names it", 2},
-			{"TestCloneFlags_Kernel", "a child cloned with the flags is in new namespaces, and only in those", 3},
+			{"TestCloneFlags_Kernel", "a child gets these new namespaces, and no others", 3},
 		},
 	},
 	{
@@ -28,8 +28,8 @@ var chapter1 = []Exercise{
 			{"TestStart_SpecArrives", "the spec goes down the pipe and the program runs", 1},
 			{"TestStart_LongSpec", "a spec larger than the pipe arrives too", 2},
 			{"TestStart_ErrorComesBack", "what fails in the child is the error of Start", 2},
-			{"TestStart_BecomesTheProgram", "the program is PID 1 and holds no descriptor of ours", 3},
-			{"TestStart_ReturnsWhenItRuns", "Start returns while the program runs, and nothing is left of one that failed", 3},
+			{"TestStart_BecomesTheProgram", "the program is PID 1 and holds no descriptor of ours", 2},
+			{"TestStart_ReturnsWhenItRuns", "Start returns at execve, and a failure leaves nothing", 2},
 		},
 	},
 	{
@@ -37,9 +37,9 @@ var chapter1 = []Exercise{
 		Minutes: 45, Difficulty: 2, Points: 5, Anchor: "13-pivot_root-with-private-propagation",
 		Rungs: []Rung{
 			{"TestPivotRoot_TheDirectoryIsTheRoot", "the directory is /, with what was mounted below it", 2},
-			{"TestPivotRoot_NothingPropagates", "where mounts are shared, none of yours appears outside", 1},
+			{"TestPivotRoot_NothingPropagates", "where mounts are shared, yours stay inside", 1},
 			{"TestPivotRoot_NoWayBack", "the old root is gone, also for a process that tries", 2},
-			{"TestPivotRoot_Readonly", "a read-only root refuses writing, a mount below it does not", 2},
+			{"TestPivotRoot_Readonly", "/ is read-only, a mount below it is not", 2},
 			{"TestPivotRoot_RefusesFilesAndLinks", "a root that is a file or a link is one clear error", 1},
 		},
 	},
