@@ -58,8 +58,8 @@ var _ = todo("1.4")
 // nothing is mounted through it.
 //
 // Done when: `./lab test 1.4` is green. May use, of golang.org/x/sys/unix:
-// Open, Openat2, Mkdirat, Mount, OpenTree, MountSetattr, MoveMount, Mknodat, Mkdev,
-// Symlinkat, Umask, Close.
+// Open, Openat, Openat2, Mkdirat, Mount, OpenTree, MountSetattr, MoveMount, Mknodat,
+// Mkdev, Symlinkat, Fchmodat, Umask, Close.
 func MountSystem(root string) error {
 	return exercise.Unwritten("1.4")
 }

@@ -31,7 +31,10 @@ func MountSystem(root string) error {
 		return nil
 	}
 	mount := func(name, kind string, flags uintptr, options string) error {
-		return at(name, func(_ int, path string) error { return unix.Mount(kind, path, kind, flags, options) })
+		if err := at(name, func(_ int, path string) error { return unix.Mount(kind, path, kind, flags, options) }); err != nil {
+			return fmt.Errorf("mount %s: %w", kind, err)
+		}
+		return nil
 	}
 	const safe = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	steps := []func() error{
