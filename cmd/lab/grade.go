@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -58,6 +59,9 @@ where attacks are to be expected, add --vm.`,
 			sub, err := grade.Take(cmd.Context(), args[0], ref, files)
 			if err != nil {
 				return err
+			}
+			if abs, err := filepath.Abs(args[0]); err == nil {
+				o.Hide = []string{filepath.Dir(abs)} // others are often beside it
 			}
 			r, err := grade.Run(cmd.Context(), t, sub, o)
 			if err != nil {

@@ -27,8 +27,9 @@ const hook = "internal/exercise/graded.go"
 // Options narrow a grading.
 type Options struct {
 	Exercises []exercise.Exercise
-	Limits    Limits // zero: DefaultLimits
-	VM        bool   // run the tests in a virtual machine
+	Limits    Limits   // zero: DefaultLimits
+	VM        bool     // run the tests in a virtual machine
+	Hide      []string // folders to cover besides the tree, the home and /run/user: where other submissions are
 
 	trusting bool // for tests: files are not inspected, so that what follows is shown to hold
 }
@@ -57,7 +58,7 @@ func Run(ctx context.Context, t *workshop.Tree, sub Submission, o Options) (*Rep
 		return nil, err
 	}
 	g := &grader{t: t, o: o, tmp: tmp, base: t.Reference(exercise.All()...).With(workshop.Layer{hook: over})}
-	for _, dir := range []string{t.Root, os.Getenv("HOME"), "/run/user"} {
+	for _, dir := range append([]string{t.Root, os.Getenv("HOME"), "/run/user"}, o.Hide...) {
 		if rel, err := filepath.Rel(dir, tmp); dir != "" && dir != "/" && (err != nil || strings.HasPrefix(rel, "..")) {
 			g.hide = append(g.hide, dir)
 		}

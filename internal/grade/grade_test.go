@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/tools/txtar"
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"coracle/internal/exercise"
 	"coracle/internal/workshop"
@@ -158,6 +158,17 @@ func TestRun_BadFileCostsOnlyItsExercise(t *testing.T) {
 	require.NoError(t, r.JUnit(&junit))
 	assert.Contains(t, junit.String(), `<skipped type="unwritten"`)
 	assert.Contains(t, junit.String(), `<failure type="refused"`)
+}
+
+func TestRun_TreeAndEnvironmentAreOutOfSight(t *testing.T) {
+	t.Setenv("CORACLE_TEST_SECRET", "secret")
+	a, err := txtar.ParseFile("testdata/looks_around.txtar")
+	require.NoError(t, err)
+	a.Files[0].Data = bytes.ReplaceAll(a.Files[0].Data, []byte("ROOT"), []byte(tree(t).Root))
+	r := grading(t, write(t, a), Options{}, "1.0")
+	needSandbox(t, r)
+	msg := r.Exercises[0].Rungs[0].Message
+	assert.Contains(t, msg, "tree [] secret []")
 }
 
 func TestTake_ArchivesAndRepositories(t *testing.T) {

@@ -3,7 +3,6 @@ package verify
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"strings"
 
 	"coracle/internal/exercise"
@@ -198,7 +197,7 @@ func (r *run) alternatives(ctx context.Context) error {
 					case res.passed > 0 && res.fail == "": // what a rung lacks here is said with the references
 						return verdict{passed: 1}
 					case res.fail == "" && len(res.skips) > 0:
-						return verdict{skips: []string{fmt.Sprintf("alternative %s/%s is not checkable here: %s", e.ID, v.name, res.skips[0])}}
+						return verdict{skips: []skipped{{"alternative " + e.ID + "/" + v.name, res.skips[0].why}}}
 					}
 					res.passed = 0
 					return res

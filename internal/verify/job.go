@@ -33,10 +33,13 @@ type outcome struct {
 	Run   *gotest.Result
 }
 
+// skipped is a check that this machine cannot make.
+type skipped struct{ what, why string }
+
 type verdict struct {
 	passed     int
-	fail, do   string   // a problem, and what to do
-	skips      []string // what the machine cannot check
+	fail, do   string // a problem, and what to do
+	skips      []skipped
 	notes      []string
 	unexpected bool // worth another try alone
 }
@@ -179,9 +182,9 @@ func (r *run) tell(j job, v verdict) {
 	}
 	for _, s := range v.skips {
 		if r.o.Strict {
-			r.report.fail(j.where, "run it on a machine that can, or as ./lab vm verify", s)
+			r.report.fail(j.where, "run it on a machine that can", "%s: %s", s.what, s.why)
 		} else {
-			r.report.skip(j.where, "", s)
+			r.report.skip(j.where, s)
 		}
 	}
 	if v.fail != "" {

@@ -27,9 +27,9 @@ var (
 // tally sorts the tests of a run.
 type tally struct {
 	passed, failed []gotest.Test
-	cannot         []string // "TestX: machine cannot: …"
+	cannot         []skipped
 	unwritten      []string // "TestX (1.2)"
-	otherSkips     []string
+	otherSkips     []skipped
 	hung           bool // ended by the binary's own time-out
 	lost           []string
 }
@@ -47,9 +47,9 @@ func sortTests(res *gotest.Result) (t tally) {
 			if m := stillUnwritten.FindStringSubmatch(test.Output); m != nil {
 				t.unwritten = append(t.unwritten, fmt.Sprintf("%s (%s)", test.Name, m[1]))
 			} else if m := cannot.FindStringSubmatch(test.Output); m != nil {
-				t.cannot = append(t.cannot, test.Name+": "+machineCannot+m[1])
+				t.cannot = append(t.cannot, skipped{test.Name, machineCannot + m[1]})
 			} else {
-				t.otherSkips = append(t.otherSkips, test.Name+": "+firstMessage(test.Output))
+				t.otherSkips = append(t.otherSkips, skipped{test.Name, firstMessage(test.Output)})
 			}
 		default:
 			t.failed = append(t.failed, test)
@@ -133,7 +133,7 @@ func judgeMark(id string, funcs []string) func(outcome) verdict {
 		case t.hung:
 			return bad(giveBack, "%s without its mark hangs in %s", id, strings.Join(t.lost, ", "))
 		case len(t.failed) == 0 && len(t.cannot) > 0:
-			return verdict{skips: []string{fmt.Sprintf("mark of %s is not checkable here: %s", id, t.cannot[0])}}
+			return verdict{skips: []skipped{{"mark of " + id, t.cannot[0].why}}}
 		case len(t.failed) == 0:
 			return bad("a test of it must fail", "%s with nothing written passes all its tests", id)
 		case len(t.lost) > 0:
@@ -183,7 +183,7 @@ func judgeMistake(name, phrase string, others []string, seen func(fails []string
 		case len(t.failed) == 0 && len(t.unwritten) > 0:
 			return bad("no mark in a mistake or in the reference", "%s is skipped as unwritten: %s", name, strings.Join(t.unwritten, ", "))
 		case !has && len(t.cannot) > 0:
-			return verdict{skips: []string{fmt.Sprintf("mistake %s is not checkable here: %s", name, t.cannot[0])}}
+			return verdict{skips: []skipped{{"mistake " + name, t.cannot[0].why}}}
 		case len(t.failed) == 0:
 			return bad(say, "%s survives: %s passed", name, names(t.passed))
 		case !has:

@@ -3,6 +3,8 @@ package verify
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -12,6 +14,7 @@ type Finding struct {
 	Class string // "mistakes"
 	What  string // "1.3/forgot_private survives: all 4 tests passed"
 	Where string // "solutions/mistakes/1.3/forgot_private.go"
+	Why   string // of what is skipped: "machine cannot: …"
 	Do    string // "make a test of 01-namespaces/pivot_test.go fail with …"
 }
 
@@ -19,6 +22,9 @@ func (f Finding) String() string {
 	s := f.What
 	if f.Where != "" {
 		s = f.Where + ": " + s
+	}
+	if f.Why != "" {
+		s += ": " + f.Why
 	}
 	if f.Do != "" {
 		s += "; " + f.Do
@@ -52,6 +58,7 @@ func (r *Report) end() {
 		}
 		return n
 	}
+	r.tellSkipped()
 	word := "ok"
 	failed, skipped := count(r.Failed), count(r.Skipped)
 	if failed > 0 {
@@ -77,8 +84,29 @@ func (r *Report) fail(where, do, what string, args ...any) {
 	r.add(&r.Failed, "FAIL", where, do, what, args)
 }
 
-func (r *Report) skip(where, do, what string, args ...any) {
-	r.add(&r.Skipped, "skip", where, do, what, args)
+func (r *Report) skip(where string, s skipped) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Skipped = append(r.Skipped, Finding{Class: r.class, What: s.what, Why: s.why, Where: where})
+}
+
+// tellSkipped names what a class skipped, one line a reason.
+func (r *Report) tellSkipped() {
+	var reasons []string
+	what := map[string][]string{}
+	for _, f := range r.Skipped {
+		if f.Class != r.class {
+			continue
+		}
+		if what[f.Why] == nil {
+			reasons = append(reasons, f.Why)
+		}
+		what[f.Why] = append(what[f.Why], f.What)
+	}
+	for _, why := range reasons {
+		slices.Sort(what[why])
+		fmt.Fprintf(r.out, "skip %s: %s: %s\n", r.class, strings.Join(what[why], ", "), why)
+	}
 }
 
 func (r *Report) note(where, do, what string, args ...any) {
@@ -91,7 +119,7 @@ func (r *Report) add(to *[]Finding, word, where, do, what string, args []any) {
 	if len(args) > 0 {
 		what = fmt.Sprintf(what, args...)
 	}
-	f := Finding{r.class, what, where, do}
+	f := Finding{Class: r.class, What: what, Where: where, Do: do}
 	*to = append(*to, f)
 	fmt.Fprintf(r.out, "%s %s: %s\n", word, r.class, f)
 }
