@@ -21,16 +21,16 @@ var _ = todo("1.8")
 //	→ /proc/thread-self/status: CapPrm, CapEff, CapBnd 0000000000000001, NoNewPrivs 1
 //
 // The contract:
-//   - bounding, permitted and effective are exactly keep, as far as held: a
-//     capability that the caller does not have cannot be given and is not an error,
-//     as with runc (a program asks for what it could use, and a rootless or nested
-//     caller has less); nor is one that this kernel does not know yet;
+//   - bounding and permitted are exactly keep, as far as held: a capability that the
+//     caller does not have cannot be given and is not an error, as with runc (a program
+//     asks for what it could use, and a rootless or nested caller has less); nor is one
+//     that this kernel does not know yet. Effective is all that is permitted;
 //   - inheritable and ambient are empty, so that a program executed by anybody but
 //     root begins with nothing. isolate's child does come with a full ambient set:
 //     that is how it survives its own execve before its ids are mapped (1.2).
 //
 // Errors: a name that is no capability, by name and before anything has changed; a
-// system call that failed, with the name of the set.
+// system call that failed, with the name of the set (as "bounding" without CAP_SETPCAP).
 //
 // It acts on the calling thread alone; the caller has locked it (runtime.LockOSThread).
 //

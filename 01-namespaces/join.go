@@ -29,20 +29,20 @@ var _ = todo("1.7")
 //   - every file is opened here, before the first step: later ones would be looked
 //     up with the eyes of a process that is already half inside;
 //   - a namespace that the calling thread is in already (/proc/thread-self/ns) is left
-//     out: setns(2) refuses the caller's own user namespace with EINVAL, and a fork for
-//     nothing is a waste;
+//     out and its file closed: setns(2) refuses the caller's own user namespace with
+//     EINVAL, and a fork for nothing is a waste;
 //   - a Fork where one is needed, after what makes it needed, and only one;
 //   - the user namespace first if the caller lacks CAP_SYS_ADMIN (privileged, given):
 //     only inside does it get the right to the others. Otherwise last: the right is
 //     there already, and a namespace that belongs to an outer user namespace can no
 //     longer be joined once it is given up;
-//   - after the user namespace a BecomeRoot: whoever joins it bears no id of it, and
-//     an execve by nobody drops every capability that joining gave.
+//   - after the user namespace, if it is joined, a BecomeRoot: whoever joins it bears no
+//     id of it, and an execve by nobody drops every capability that joining gave.
 //
 // Namespaces with an empty Path are new ones and not for Join: left out. Errors: a
 // file that cannot be opened; a file that is no namespace, or one of another kind
 // than its Type (nsType, given, says which): the message names path and Type. After
-// an error nothing is left open.
+// an error nothing is left open; otherwise the caller closes the files of the steps.
 //
 // Done when: `./lab test 1.7` is green, and `isolate enter` shows the processes of
 // the other. Any order that keeps these rules will do. May use: os.Open, os.SameFile,
