@@ -27,7 +27,8 @@ var _ = todo("1.5")
 // tmpfs, everything else with the null device. Both functions are called after
 // the pivot, so that a link cannot lead out of the container, and are given
 // absolute paths. A path that does not exist is skipped (kernels and images
-// differ), the others are still treated; of a link, what it leads to.
+// differ), the others are still treated; of a link, what it leads to. Nothing else
+// is skipped: what could not be covered is an error.
 //
 //	Mask([]string{"/proc/kcore", "/proc/asound", "/no/such"}) → nil; /proc/kcore
 //	reads as empty, /proc/asound lists nothing
@@ -46,8 +47,9 @@ func Mask(paths []string) error {
 	return exercise.Unwritten("1.5")
 }
 
-// Readonly makes each path, and every mount below it, refuse writing with EROFS.
-// The same tree stays writable where it is reached by another mount.
+// Readonly makes each path, and every mount below it, refuse writing with EROFS;
+// all that was mounted below stays in sight. The same tree stays writable where it
+// is reached by another mount. A path that does not exist is skipped here too.
 //
 //	Readonly([]string{"/proc/sys"}) → nil; writing /proc/sys/kernel/hostname fails: EROFS
 //

@@ -17,7 +17,7 @@ import (
 
 // maskTree is what each child finds below a folder of its own, which is a tmpfs.
 //
-//	file, pipe, folder/inside, link → folder, mounted (a tmpfs)/inside
+//	file, pipe, folder/inside, link → folder, loop → loop, mounted (a tmpfs)/inside
 func maskTree(dir string) error {
 	at := func(name string) string { return filepath.Join(dir, name) }
 	return errors.Join(
@@ -25,8 +25,8 @@ func maskTree(dir string) error {
 		os.Mkdir(at("folder"), 0o755), os.Mkdir(at("mounted"), 0o755),
 		unix.Mount("tmpfs", at("mounted"), "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, ""),
 		os.WriteFile(at("file"), []byte("secret"), 0o644), unix.Mkfifo(at("pipe"), 0o644),
-		os.WriteFile(at("folder/inside"), []byte("secret"), 0o644), os.WriteFile(at("mounted/inside"), nil, 0o644),
-		os.Symlink("folder", at("link")))
+		os.WriteFile(at("folder/inside"), []byte("secret"), 0o644), os.WriteFile(at("mounted/inside"), []byte("secret"), 0o644),
+		os.Symlink("folder", at("link")), os.Symlink("loop", at("loop")))
 }
 
 func pathsIn(dir string, names []string) []string {
@@ -47,7 +47,7 @@ type maskSaw struct {
 
 func seeMasked(dir string) maskSaw {
 	saw := maskSaw{Read: map[string]string{}, Lists: map[string][]string{}, Writes: map[string]string{}, Mounts: map[string]string{}}
-	for _, name := range []string{"file", "pipe", "folder/inside"} {
+	for _, name := range []string{"file", "pipe", "folder/inside", "mounted/inside"} {
 		fd, err := unix.Open(filepath.Join(dir, name), unix.O_RDONLY|unix.O_NONBLOCK, 0)
 		text := make([]byte, 64)
 		n := 0
@@ -86,6 +86,7 @@ func maskIn(t *testing.T, names ...string) maskSaw {
 	saw, err := reportOf[maskSaw](t, maskChild, unix.CLONE_NEWNS, append([]string{t.TempDir()}, names...)...)
 	check.NoError(t, "Mask("+strings.Join(names, ", ")+")", err,
 		check.Often(errors.Is(err, context.DeadlineExceeded), "the path is opened to see what it is, and a named pipe waits for a writer"),
+		check.Often(errors.Is(err, unix.ENOTDIR) && names[0] == "link", "the link is looked at, and not what it leads to, which is what a mount covers"),
 		check.Often(errors.Is(err, unix.ENOTDIR), "a directory and a file are covered alike, but neither can lie on the other"),
 		check.Often(errors.Is(err, os.ErrNotExist), "a path that does not exist is an error"))
 	return saw
@@ -110,6 +111,12 @@ func TestMask_SkipsWhatIsMissing(t *testing.T) {
 	saw := maskIn(t, "missing", "folder/missing", "file")
 	check.Equal(t, "a masked file after two paths that are missing", "", saw.Read["file"],
 		check.Often(saw.Read["file"] == "secret", "the first path that is missing ends the list"))
+	_, err := reportOf[maskSaw](t, maskChild, unix.CLONE_NEWNS, t.TempDir(), "loop")
+	check.ErrorHas(t, "Mask(loop), a link to itself", err, []string{"/loop"}, tookForMissing(err))
+}
+
+func tookForMissing(err error) check.Cause {
+	return check.Often(err == nil, "every error is taken for a path that is missing, and what should be covered is left open")
 }
 
 // A child puts something else in the place of /dev/null.
@@ -125,6 +132,8 @@ var falseNullChild = reporting("false-null", func(args []string) (any, error) {
 	switch {
 	case err == nil && what == "file":
 		err = unix.Mount(filepath.Join(dir, "folder/inside"), "/dev/null", "", unix.MS_BIND, "")
+	case err == nil && what == "pipe":
+		err = unix.Mount(filepath.Join(dir, "pipe"), "/dev/null", "", unix.MS_BIND, "")
 	case err == nil && what == "zero":
 		err = unix.Mount("/dev/zero", "/dev/null", "", unix.MS_BIND, "")
 	}
@@ -138,10 +147,11 @@ var falseNullChild = reporting("false-null", func(args []string) (any, error) {
 func TestMask_OnlyTheNullDevice(t *testing.T) {
 	exercise.Need(t, "1.5")
 	sandbox.Need(t)
-	for _, what := range []string{"file", "zero", "link"} {
+	for _, what := range []string{"file", "zero", "link", "pipe"} {
 		mounts, err := reportOf[map[string]string](t, falseNullChild, unix.CLONE_NEWNS, t.TempDir(), what)
-		did := "Mask where /dev/null is a " + map[string]string{"file": "file", "zero": "zero device", "link": "link to a file"}[what]
+		did := "Mask where /dev/null is a " + map[string]string{"file": "file", "zero": "zero device", "link": "link to a file", "pipe": "named pipe"}[what]
 		check.ErrorHas(t, did, err, []string{"/dev/null"},
+			check.Often(errors.Is(err, context.DeadlineExceeded), "the path is opened to see what it is, and a named pipe waits for a writer"),
 			check.Often(err == nil && mounts["file"] != "", "whatever is called /dev/null is bound, which in an image can be anything"))
 		check.Equal(t, "the mount on the path after "+did, "", mounts["file"])
 	}
@@ -198,9 +208,13 @@ func TestReadonly_Tree(t *testing.T) {
 	check.Equal(t, "writing a folder after Readonly(missing, folder)", "EROFS", saw.Writes["folder/new"],
 		check.Often(saw.Mounts["folder"] == "", "the first path that is missing ends the list"))
 	saw = readonlyIn(t, unix.CLONE_NEWNS, ".")
+	check.Equal(t, "reading a mount below the top of a tree after Readonly", "secret", saw.Read["mounted/inside"],
+		check.Often(saw.Read["mounted/inside"] == "ENOENT", "the bind is without MS_REC, and what was mounted below is gone from sight"))
 	check.Equal(t, "writing the top of a tree after Readonly", "EROFS", saw.Writes["new"], ignored)
 	check.Equal(t, "writing a mount below it", "EROFS", saw.Writes["mounted/new"],
 		check.Often(saw.Writes["mounted/new"] == "", "only the topmost mount is made read-only, those below it stay as they are"))
+	_, err := reportOf[maskSaw](t, readonlyChild, unix.CLONE_NEWNS, t.TempDir(), "loop")
+	check.ErrorHas(t, "Readonly(loop), a link to itself", err, []string{"/loop"}, tookForMissing(err))
 }
 
 func TestReadonly_LockedFlags(t *testing.T) {
