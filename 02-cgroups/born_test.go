@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -76,29 +77,37 @@ func copyOf(t *testing.T, program string) string {
 func TestStart_LeavesNothing(t *testing.T) {
 	exercise.Need(t, "2.3")
 	g := ownGroup(t)
-	before := descriptors(t)
+	before := descriptors(t, "self")
 	p := command(t, "stand", "")
 	p.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	p.Stderr = nil // where it is descriptor 1, exec would move it over one that is left open
 	check.NoError(t, "Start", start(t, g, p))
 	session, _, errno := syscall.Syscall(syscall.SYS_GETSID, uintptr(p.Process.Pid), 0, 0)
 	check.Equal(t, "errno of getsid", syscall.Errno(0), errno)
 	check.True(t, "a child that was to have its own session", int(session) == p.Process.Pid, "it has this process's", "its own",
 		check.Often(true, "SysProcAttr is replaced, what the caller asked for is lost"))
-	for fd, to := range descriptors(t) {
+	for fd, to := range descriptors(t, "self") {
 		check.True(t, "descriptors after Start", before[fd] == to || !strings.HasPrefix(to, mount(t)), fd+" is still "+to, "it closed",
 			check.Often(true, "the group's descriptor is never closed"))
 	}
+	for fd, to := range descriptors(t, strconv.Itoa(p.Process.Pid)) {
+		check.True(t, "the child's descriptors", !strings.HasPrefix(to, mount(t)), fd+" is "+to, "none of the group",
+			check.Often(true, "without O_CLOEXEC the child keeps the group's descriptor"))
+	}
 }
 
-func descriptors(t *testing.T) map[string]string {
+func descriptors(t *testing.T, pid string) map[string]string {
 	t.Helper()
-	open := map[string]string{}
-	links, err := os.ReadDir("/proc/self/fd")
-	check.NoError(t, "list /proc/self/fd", err)
+	open, dir := map[string]string{}, "/proc/"+pid+"/fd/"
+	links, err := os.ReadDir(dir)
+	check.NoError(t, "list "+dir, err)
 	for _, l := range links {
-		if to, err := os.Readlink("/proc/self/fd/" + l.Name()); err == nil {
-			open[l.Name()] = to
+		to, err := os.Readlink(dir + l.Name())
+		if errors.Is(err, os.ErrNotExist) {
+			continue // that of ReadDir
 		}
+		check.NoError(t, "readlink "+dir+l.Name(), err)
+		open[l.Name()] = to
 	}
 	return open
 }

@@ -13,7 +13,8 @@ import (
 // microseconds of every period a group may run, even on an idle machine; with
 // several processors it may be more than the period. Kubernetes words both in
 // thousandths of a CPU, the request becomes the weight and the limit the quota,
-// by way of v1's cpu.shares, where 1024 were one CPU. These are its conversions.
+// by way of v1's cpu.shares, where 1024 were one CPU. These are its conversions;
+// a node's files differ if runc (from 1.3.2) bends the line so that 1024 become 100.
 // No floating point: everything is a whole number, rounded down.
 //
 // Kernel: cgroup-v2.rst, "CPU Interface Files"; Kubernetes:

@@ -94,6 +94,32 @@ var helpers = map[string]func(arg string) error{
 		fmt.Println("spinning")
 		return stand("")
 	},
+	// hole reads so much of a file's hole at a time that it takes 50 ms, on a slow
+	// machine too. No freezer interrupts that: it stands only when it comes back.
+	"hole": func(string) error {
+		fd, err := unix.MemfdCreate("hole", unix.MFD_CLOEXEC)
+		if err != nil {
+			return err
+		}
+		buf := make([]byte, 1<<20)
+		if err := unix.Ftruncate(fd, 1<<30); err != nil {
+			return err
+		}
+		long, mib := false, 1
+		for err == nil {
+			begin := time.Now()
+			_, err = unix.Preadv(fd, slices.Repeat([][]byte{buf}, mib), 0)
+			switch took := time.Since(begin); {
+			case long:
+			case took < 50*time.Millisecond && mib < 1024:
+				mib *= 2
+			default:
+				long = true
+				fmt.Println("reading")
+			}
+		}
+		return err
+	},
 	// hop is never the same process for long: each forks the next and ends.
 	"hop": func(string) error {
 		fmt.Println("hopping")

@@ -38,14 +38,17 @@ func (g *Group) Populated() (bool, error) {
 // May use: g.Write, unix.Poll, unix.Pread.
 func (g *Group) Freeze(ctx context.Context) error { return exercise.Unwritten("2.7") }
 
-// Thaw undoes Freeze.
+// Thaw undoes Freeze. Below a group that is frozen nothing goes on: it then waits
+// until ctx ends.
 func (g *Group) Thaw(ctx context.Context) error { return exercise.Unwritten("2.7") }
 
 // Kill ends every process in g and below it, frozen ones too, and returns once none
 // is left ("populated 0"). g and its children stay, empty. Processes that nobody
 // has waited for (zombies) do not count.
 //
-// cgroup.kill is there from Linux 5.14; before it, freeze, signal each, thaw.
+// cgroup.kill is there from Linux 5.14; before it, freeze, signal each, thaw. (A 0
+// in cgroup.procs is a process that this pid namespace cannot name, but kill(2)
+// takes it for the caller's own process group.)
 //
 // Errors: as Freeze's.
 //

@@ -45,18 +45,17 @@ func TestFreeze_ReturnsOnceAllStand(t *testing.T) {
 	exercise.Need(t, "2.7", "2.1")
 	g := ownGroup(t)
 	a, b := mkdir(t, g, "a"), mkdir(t, g, "b")
-	spawn(t, a, "spin", "8").line()
-	spawn(t, b, "spin", "8").line()
-	for range 4 { // on a busy machine they may all stand by chance, once
-		check.NoError(t, "Freeze with 16 busy processes", done(t, "Freeze with 16 busy processes", g.Freeze))
-		for _, inner := range []*Group{a, b} {
-			events := strings.ReplaceAll(read(t, inner, "cgroup.events"), "\n", ", ")
-			check.True(t, "cgroup.events below it after Freeze", strings.Contains(events, "frozen 1"), events, "frozen 1",
-				check.Often(true, "cgroup.freeze was written, but nobody waited until all stood"))
-		}
-		check.NoError(t, "Thaw", done(t, "Thaw", g.Thaw))
-		check.True(t, "cgroup.events after Thaw", strings.Contains(read(t, g, "cgroup.events"), "frozen 0"), read(t, g, "cgroup.events"), "frozen 0")
+	for _, inner := range []*Group{a, b, b} {
+		spawn(t, inner, "hole", "").line()
 	}
+	check.NoError(t, "Freeze of three busy processes", done(t, "Freeze of three busy processes", g.Freeze))
+	for _, inner := range []*Group{a, b} {
+		events := strings.ReplaceAll(read(t, inner, "cgroup.events"), "\n", ", ")
+		check.True(t, "cgroup.events below it after Freeze", strings.Contains(events, "frozen 1"), events, "frozen 1",
+			check.Often(true, "cgroup.freeze was written, but nobody waited until all stood"))
+	}
+	check.NoError(t, "Thaw", done(t, "Thaw", g.Thaw))
+	check.True(t, "cgroup.events after Thaw", strings.Contains(read(t, g, "cgroup.events"), "frozen 0"), read(t, g, "cgroup.events"), "frozen 0")
 }
 
 func TestFreeze_Again(t *testing.T) {
@@ -67,12 +66,17 @@ func TestFreeze_Again(t *testing.T) {
 	check.NoError(t, "Thaw", done(t, "Thaw", g.Thaw))
 	check.NoError(t, "Kill of a group without processes", done(t, "Kill of a group without processes", g.Kill))
 
-	spawn(t, g, "spin", "24").line()
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	err := done(t, "Freeze with an ended context", func(context.Context) error { return g.Freeze(ended) })
-	check.ErrorIs(t, "Freeze of 24 busy processes with an ended context", err, context.Canceled)
-	check.ErrorHas(t, "Freeze of 24 busy processes with an ended context", err, []string{g.Dir()})
+	// Below a frozen group nothing goes on, however long Thaw waits.
+	inner := mkdir(t, g, "inner")
+	spawn(t, inner, "stand", "")
+	write(t, g, "cgroup.freeze", "1")
+	check.Eventually(t, "the group below", "frozen 1", func() bool { return strings.Contains(read(t, inner, "cgroup.events"), "frozen 1") })
+	ending, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := check.Within(t, "Thaw below a frozen group, its context ends", "its return", func() (int, error) { return 0, inner.Thaw(ending) },
+		check.Often(true, "nobody looks at the context while it waits"))
+	check.ErrorIs(t, "Thaw below a frozen group, its context ends", err, context.DeadlineExceeded)
+	check.ErrorHas(t, "Thaw below a frozen group, its context ends", err, []string{inner.Dir()})
 }
 
 func TestKill_TheWholeTree(t *testing.T) {

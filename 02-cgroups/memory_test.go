@@ -1,6 +1,7 @@
 package cgroups
 
 import (
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,8 +32,10 @@ func TestMemory_Values(t *testing.T) {
 			check.Often(c.m.Max > 0 && got["memory.swap.max"] == "", "without memory.swap.max what is too much goes to the disk"),
 			check.Often(got["memory.max"] == "-1", "Unlimited is written as a number; the kernel's word is max"))
 	}
-	_, err := Memory{Max: -7}.Values()
-	check.ErrorHas(t, "Values of a Max of -7", err, []string{"memory.max", "-7"})
+	for file, m := range map[string]Memory{"memory.max": {Max: -7}, "memory.high": {High: -7}, "memory.swap.max": {Max: 1, Swap: -7}} {
+		_, err := m.Values()
+		check.ErrorHas(t, fmt.Sprintf("Values of %+v", m), err, []string{file, "-7"})
+	}
 }
 
 func TestParseKeyed(t *testing.T) {
@@ -49,7 +52,11 @@ func TestParseKeyed(t *testing.T) {
 	check.Equal(t, "keys of an empty text", 0, len(got))
 	for _, bad := range []string{"oom", "oom -1", "oom 1.5", "oom 1 2", " 1", "oom 1\n\noom_kill 1\n"} {
 		_, err := ParseKeyed(bad)
-		check.True(t, "ParseKeyed("+strings.ReplaceAll(bad, "\n", `\n`)+")", err != nil, "no error", "an error that quotes the line")
+		line, _, several := strings.Cut(bad, "\n")
+		if several {
+			line = "" // the empty one
+		}
+		check.ErrorHas(t, fmt.Sprintf("ParseKeyed(%q)", bad), err, []string{line})
 	}
 }
 

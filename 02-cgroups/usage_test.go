@@ -106,6 +106,16 @@ func TestSample_CountsWork(t *testing.T) {
 	s, err = g.Sample(at)
 	check.NoError(t, "Sample with all controllers", err)
 	check.True(t, "Memory and Pids of a process that runs", s.Memory > 4096 && s.Pids >= 2, fmt.Sprint(s.Memory, " ", s.Pids), "more than a page, and at least 2")
+
+	if sandbox.Controller("cpu").Has() != nil {
+		return
+	}
+	write(t, &Group{mount(t)}, "cgroup.subtree_control", "+cpu")
+	write(t, g, "cpu.max", "1000 10000")
+	check.Eventually(t, "Sample of a busy process with a tenth of a CPU", "Throttled above 0", func() bool {
+		s, err := g.Sample(at)
+		return err != nil || s.Throttled > 0
+	}, check.Often(true, "throttled_usec of cpu.stat is never read"))
 }
 
 func TestSample_SeesPressure(t *testing.T) {
