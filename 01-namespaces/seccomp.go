@@ -39,7 +39,7 @@ var _ = todo("1.9")
 //     the same arch, and mount is 165+x32Bit there;
 //   - verdicts are SECCOMP_RET_ALLOW, and SECCOMP_RET_ERRNO with errno in its low 16 bits;
 //   - a jump's offset is 8 bits wide: any number of calls may be denied, up to
-//     unix.BPF_MAXINSNS instructions in all (then an error that says how many).
+//     unix.BPF_MAXINSNS instructions in all; more are an error that names this limit.
 //
 // Done when: `./lab test 1.9` is green. May use: unix.SockFilter with unix.BPF_LD,
 // BPF_W, BPF_ABS, BPF_JMP, BPF_JEQ, BPF_JSET or BPF_JGE, BPF_K, BPF_RET. The example in
@@ -54,9 +54,13 @@ func Filter(arch uint32, deny []uint32, errno syscall.Errno) ([]unix.SockFilter,
 //
 // The kernel accepts a filter only from a thread that has no_new_privs set or
 // CAP_SYS_ADMIN: otherwise a set-user-ID program could be made to fail where it does
-// not expect it, as in not giving up root. InstallFilter sets nothing by itself; it
-// says so in its error, which also wraps the errno. An empty program is an error that
-// says so; the kernel would only say EINVAL.
+// not expect it, as in not giving up root. InstallFilter sets nothing by itself. Its
+// error wraps the errno and names no_new_privs. An empty program is an error that
+// calls it empty; the kernel would only say EINVAL.
+//
+// With SECCOMP_FILTER_FLAG_TSYNC, for all threads, the kernel may refuse without an
+// errno: it returns the id of a thread that has a filter of its own, and no filter is
+// in force. That is an error that names the thread.
 //
 // It acts on the calling thread alone; the caller has locked it (runtime.LockOSThread).
 // May use: unix.Syscall with unix.SYS_SECCOMP and unix.SECCOMP_SET_MODE_FILTER, a

@@ -24,16 +24,19 @@ import (
 )
 
 const (
-	swapped      = "the two offsets of a jump are exchanged"
+	swapped      = "the two offsets of a jump are exchanged or missing"
+	mixedUp      = "the number is compared with the architecture: each is loaded, from its own offset"
 	noErrno      = "the verdict bears no errno, so that the call seems to have worked"
 	noArch       = "the architecture is not looked at, and the same number is another call there"
 	x32Passes    = "x32 calls bear the same architecture and are let through by their other numbers"
+	x32Anywhere  = "the x32 bit is looked at on every architecture, and means nothing on others"
 	threadOnly   = "only the thread is ended, and the others of the process wait for it forever"
 	shortJumps   = "a jump to one return for all is cut to 8 bits"
 	tooLong      = "a filter that the kernel cannot take is made all the same"
 	elsewhere    = "it is installed on another thread, and a filter belongs to a thread"
 	setsItself   = "no_new_privs is set on the way, which the caller did not ask for"
 	noFlags      = "the flags are not handed to the kernel"
+	threadSilent = "with TSYNC the kernel refuses by a thread's id and no errno, and nothing is in force"
 	emptyProgram = "an empty filter is not expected, and has no first instruction to point to"
 )
 
@@ -73,15 +76,18 @@ func verdictName(v uint32) string {
 	return fmt.Sprintf("%#x", v)
 }
 
-// wantVerdict lets the filter decide one call.
+// verdictOf words what the filter decides on one call.
+func verdictOf(program []unix.SockFilter, arch, nr uint32) string {
+	v, err := decideFilter(program, arch, nr)
+	if err != nil {
+		return "a program that does not run: " + err.Error()
+	}
+	return verdictName(v)
+}
+
 func wantVerdict(t *testing.T, program []unix.SockFilter, arch, nr uint32, want string, causes func(got string) []check.Cause) {
 	t.Helper()
-	v, err := decideFilter(program, arch, nr)
-	got := verdictName(v)
-	if err != nil {
-		got = "a program that does not run: " + err.Error()
-	}
-	if got != want {
+	if got := verdictOf(program, arch, nr); got != want {
 		check.Equal(t, fmt.Sprintf("the verdict on call %d", nr), want, got, causes(got)...)
 	}
 }
@@ -97,9 +103,12 @@ func TestFilter_Decides(t *testing.T) {
 			want = "ERRNO EXDEV"
 		}
 		wantVerdict(t, program, unix.AUDIT_ARCH_X86_64, nr, want, func(got string) []check.Cause {
+			killed := strings.HasPrefix(got, "KILL")
+			foreign, x32 := verdictOf(program, unix.AUDIT_ARCH_I386, nr), verdictOf(program, unix.AUDIT_ARCH_X86_64, nr+x32Bit)
 			return []check.Cause{
 				check.Often(got == "ERRNO ", noErrno),
-				check.Often(got == "ERRNO EXDEV" || got == "ALLOW" || strings.HasPrefix(got, "KILL"), swapped),
+				check.Often(killed && foreign == got && x32 == got, mixedUp),
+				check.Often(killed || got == "ERRNO EXDEV", swapped),
 			}
 		})
 	}
@@ -110,12 +119,13 @@ func TestFilter_Decides(t *testing.T) {
 
 func TestFilter_Architecture(t *testing.T) {
 	exercise.Need(t, "1.9")
+	program, err := Filter(unix.AUDIT_ARCH_X86_64, []uint32{165}, syscall.EPERM)
 	causes := func(is string) func(string) []check.Cause {
+		ownWorks := verdictOf(program, unix.AUDIT_ARCH_X86_64, 1) == "ALLOW"
 		return func(got string) []check.Cause {
-			return []check.Cause{check.Often(got == "KILL_THREAD", threadOnly), check.Often(got != "KILL_PROCESS", is)}
+			return []check.Cause{check.Often(got == "KILL_THREAD", threadOnly), check.Often(ownWorks, is)}
 		}
 	}
-	program, err := Filter(unix.AUDIT_ARCH_X86_64, []uint32{165}, syscall.EPERM)
 	check.NoError(t, "Filter(x86_64, 165, EPERM)", err)
 	for _, nr := range []uint32{21, 165, 0} {
 		wantVerdict(t, program, unix.AUDIT_ARCH_I386, nr, "KILL_PROCESS", causes(noArch))
@@ -128,6 +138,9 @@ func TestFilter_Architecture(t *testing.T) {
 	none := func(string) []check.Cause { return nil }
 	wantVerdict(t, program, unix.AUDIT_ARCH_AARCH64, 40, "ERRNO EPERM", none)
 	wantVerdict(t, program, unix.AUDIT_ARCH_AARCH64, 41, "ALLOW", none)
+	wantVerdict(t, program, unix.AUDIT_ARCH_AARCH64, 41+x32Bit, "ALLOW", func(string) []check.Cause {
+		return []check.Cause{check.Often(true, x32Anywhere)}
+	})
 	wantVerdict(t, program, unix.AUDIT_ARCH_X86_64, 41, "KILL_PROCESS", none)
 }
 
@@ -161,6 +174,7 @@ func TestFilter_ManyCalls(t *testing.T) {
 // A filterAsked is what a child installs and then tries.
 type filterAsked struct {
 	NoNewPrivs, Admin, Empty bool
+	Apart                    bool // another thread has a filter of its own
 	Flags                    uintptr
 }
 
@@ -205,6 +219,11 @@ var filterIn = reporting("filter", func(args []string) (saw any, err error) {
 	if asked.Empty {
 		program = nil
 	}
+	if asked.Apart {
+		if err := installApart(program); err != nil {
+			return nil, err
+		}
+	}
 	err = installCaught(program, asked.Flags)
 	s := filterSaw{NoNewPrivs: ownSets().NoNewPrivs, Denied: errnoOf(deniedCall), Allowed: errnoOf(unix.SYS_GETPID)}
 	s.Mine, s.Other = seccompModes()
@@ -227,6 +246,17 @@ func installCaught(program []unix.SockFilter, flags uintptr) (err error) {
 		}
 	}()
 	return InstallFilter(program, flags)
+}
+
+// installApart gives a filter to another thread, which goes on to exist.
+func installApart(program []unix.SockFilter) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		done <- errors.Join(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), installCaught(program, 0))
+		select {}
+	}()
+	return <-done
 }
 
 // seccompModes reads the mode of this thread and that of another thread of the
@@ -279,6 +309,9 @@ func TestInstallFilter_Errors(t *testing.T) {
 	check.Equal(t, "no_new_privs of the thread", 0, saw.NoNewPrivs, check.Often(true, setsItself))
 	_, err = filterWith(t, filterAsked{NoNewPrivs: true, Flags: 1 << 30})
 	check.ErrorIs(t, "InstallFilter with a flag that there is not", err, unix.EINVAL, check.Often(err == nil, noFlags))
+	_, err = filterWith(t, filterAsked{NoNewPrivs: true, Apart: true, Flags: unix.SECCOMP_FILTER_FLAG_TSYNC})
+	check.ErrorHas(t, "InstallFilter with SECCOMP_FILTER_FLAG_TSYNC where another thread has its own filter", err,
+		[]string{"thread"}, check.Often(err == nil, threadSilent))
 	_, err = filterWith(t, filterAsked{NoNewPrivs: true, Empty: true})
 	check.ErrorHas(t, "InstallFilter without any instruction", err, []string{"empty"},
 		check.Often(err != nil && strings.Contains(err.Error(), "panic"), emptyProgram))

@@ -63,8 +63,12 @@ func InstallFilter(program []unix.SockFilter, flags uintptr) error {
 		return errors.New("refused: the filter is empty")
 	}
 	prog := &unix.SockFprog{Len: uint16(len(program)), Filter: unsafe.SliceData(program)}
-	if _, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(prog))); errno != 0 {
+	tid, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(prog)))
+	if errno != 0 {
 		return fmt.Errorf("seccomp(2) (want no_new_privs or CAP_SYS_ADMIN): %w", errno)
+	}
+	if tid != 0 {
+		return fmt.Errorf("seccomp(2): not in force because of thread %d", tid)
 	}
 	return nil
 }

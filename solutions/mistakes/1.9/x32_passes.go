@@ -46,13 +46,15 @@ func InstallFilter(program []unix.SockFilter, flags uintptr) error {
 		return errors.New("seccomp: an empty filter decides nothing")
 	}
 	prog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&prog)))
+	thread, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&prog)))
 	runtime.KeepAlive(program)
-	switch errno {
-	case 0:
-		return nil
-	case unix.EACCES:
+	switch {
+	case errno == unix.EACCES:
 		return fmt.Errorf("seccomp: install a filter without no_new_privs or CAP_SYS_ADMIN: %w", errno)
+	case errno != 0:
+		return fmt.Errorf("seccomp: install a filter: %w", errno)
+	case flags&unix.SECCOMP_FILTER_FLAG_TSYNC != 0 && thread != 0: // refused all the same
+		return fmt.Errorf("seccomp: install a filter on every thread: thread %d has one of its own", thread)
 	}
-	return fmt.Errorf("seccomp: install a filter: %w", errno)
+	return nil
 }
