@@ -3,7 +3,6 @@ package cgroups
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,12 +102,10 @@ func TestKill_AFrozenForkBomb(t *testing.T) {
 	spawn(t, g, "bomb", "50").line()
 	write(t, mkdir(t, g, "still"), "cgroup.freeze", "1")
 	frozen := spawn(t, &Group{filepath.Join(g.Dir(), "still")}, "stand", "")
-	begin := time.Now()
 	err := done(t, "Kill", g.Kill)
 	check.NoError(t, "Kill of 50 processes and a frozen one", err, check.Often(errors.Is(err, context.DeadlineExceeded), "a frozen process is left out"))
 	check.Equal(t, "what is left", "", left(t, g))
 	check.True(t, "the frozen process", !frozen.alive(), "alive", "ended")
-	check.True(t, "how long it took", time.Since(begin) < 2*time.Second, fmt.Sprint(time.Since(begin)), "as long as the processes take to end")
 }
 
 // left lists the pids in g and below it.
