@@ -25,7 +25,7 @@ import "coracle/internal/exercise"
 // Delete this line when you start:
 var _ = todo("1.6")
 
-// FormatIDMap returns the text of a map, one line a range.
+// FormatIDMap returns the text of a map, one line a range, in the order given.
 //
 //	FormatIDMap([]IDMap{{0, 1001, 1}, {1, 100000, 65535}}) → "0 1001 1\n1 100000 65535\n"
 //
@@ -53,7 +53,7 @@ type IDStep struct {
 // PlanIDMaps says, in order, what a process with the effective ids uid and gid
 // does to give the process pid these maps. uid 0 counts as root and keeps
 // setgroups; the tools are used for a map that the writer may not write himself
-// and for no other.
+// and for no other, and each decides by itself whether to deny setgroups.
 //
 //	PlanIDMaps(4711, 1001, 1001, {{0, 1001, 1}}, {{0, 1001, 1}}) →
 //	    {"/proc/4711/uid_map", "0 1001 1\n"}, {"/proc/4711/setgroups", "deny"}, {"/proc/4711/gid_map", "0 1001 1\n"}
