@@ -91,7 +91,7 @@ func closing(s *screen.Screen, t *workshop.Tree, reports []*trial.Report) error 
 	var first, only *trial.Trial
 	var fresh []string
 	var borrowed []exercise.Exercise
-	took := ""
+	took, unseen := "", ""
 	for _, rep := range reports {
 		if rep.Compile != nil {
 			return nil
@@ -108,6 +108,9 @@ func closing(s *screen.Screen, t *workshop.Tree, reports []*trial.Report) error 
 		for i, tr := range rep.Trials {
 			only = &rep.Trials[i]
 			count[tr.Verdict]++
+			if tr.Verdict == trial.Cannot && unseen == "" {
+				unseen = tr.Exercise.ID
+			}
 			if tr.Verdict == trial.Passed && tr.New {
 				fresh = append(fresh, tr.Exercise.ID)
 			}
@@ -134,6 +137,9 @@ func closing(s *screen.Screen, t *workshop.Tree, reports []*trial.Report) error 
 			verb = "are"
 		}
 		fmt.Fprintf(s, "%s\n", s.Paint(screen.Green, fmt.Sprintf("%s %s yours now: %d of %d parts of this cluster", strings.Join(fresh, ", "), verb, yours, total)))
+	}
+	if count[trial.Cannot] > 0 && first == nil {
+		fmt.Fprintf(s, "What this machine cannot do is seen in a virtual machine: ./lab vm test %s\n", unseen)
 	}
 	switch {
 	case first != nil && first.Compile == nil:

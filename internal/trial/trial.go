@@ -31,7 +31,7 @@ const (
 	Broken      Verdict = "does not compile"
 	Failed      Verdict = "failed"
 	Passed      Verdict = "passed"
-	Cannot      Verdict = "machine cannot" // nothing failed, and nothing could be tried
+	Cannot      Verdict = "not all seen: this machine cannot" // nothing failed, and some rungs could not be tried
 )
 
 // A Trial is one exercise's part in a report.
@@ -187,16 +187,17 @@ func (r *Report) take(test gotest.Test, rewrite func(string) string) {
 const cannot = "machine cannot: "
 
 // judge sums up the rungs. A rung that the machine cannot do is nobody's
-// failure; any other that did not pass is.
+// failure, but it was not seen to pass either: what is not all green is not yours.
 func (t *Trial) judge() {
-	t.Verdict = Cannot
+	t.Verdict = Passed
 	for _, r := range t.Rungs {
 		switch {
-		case r.Outcome == gotest.Pass && t.Verdict == Cannot:
-			t.Verdict = Passed
-		case r.Outcome == gotest.Pass || r.Outcome == gotest.Skip && strings.HasPrefix(r.Why, cannot):
+		case r.Outcome == gotest.Pass:
+		case r.Outcome == gotest.Skip && strings.HasPrefix(r.Why, cannot):
+			t.Verdict = Cannot
 		default:
 			t.Verdict = Failed
+			return
 		}
 	}
 }
