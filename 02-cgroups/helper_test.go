@@ -56,7 +56,7 @@ var helpers = map[string]func(arg string) error{
 				fmt.Println(n, "never refused")
 				return stand("")
 			}
-			if err := fork(func() { unix.RawSyscall6(unix.SYS_PPOLL, 0, 0, 0, 0, 0, 0) }); err != 0 {
+			if err := fork(sleep); err != 0 {
 				fmt.Println(n, unix.ErrnoName(err))
 				return stand("")
 			}
@@ -81,13 +81,7 @@ var helpers = map[string]func(arg string) error{
 			return err
 		}
 		for range n {
-			nice := 0
-			if err := fork(func() {
-				if nice == 0 {
-					nice = 19
-					unix.RawSyscall(unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, uintptr(nice))
-				}
-			}); err != 0 {
+			if err := fork(spin); err != 0 {
 				return err
 			}
 		}
@@ -160,15 +154,32 @@ func stand(string) error {
 	}
 }
 
-// fork runs a function that only makes raw system calls, again and again, in a
-// child: one task, with none of Go's threads.
+// fork runs f, which never returns, in a child: one task, with none of Go's other
+// threads. Nothing in it may ask the runtime whether to go on (go:nosplit): if the
+// scheduler wanted this thread back just then, the child would wait for good for
+// threads that it does not have.
+//
+//go:nosplit
 func fork(f func()) unix.Errno {
 	pid, _, err := unix.RawSyscall(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0)
 	if err != 0 || pid != 0 {
 		return err
 	}
+	f()
+	return 0
+}
+
+//go:nosplit
+func sleep() {
 	for {
-		f()
+		unix.RawSyscall6(unix.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
+	}
+}
+
+//go:nosplit
+func spin() {
+	unix.RawSyscall(unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, 19)
+	for {
 	}
 }
 

@@ -111,7 +111,7 @@ func TestChapters_SessionsRun(t *testing.T) {
 				require.NoError(t, os.Symlink(filepath.Join(cache, "coracle/vm"), filepath.Join(home, ".cache/coracle/vm")))
 			}
 			env := []string{"HOME=" + home, "GOCACHE=" + goEnv("GOCACHE"), "GOMODCACHE=" + goEnv("GOMODCACHE"), "GOPATH=" + goEnv("GOPATH"),
-				"GOFLAGS=" + goEnv("GOFLAGS"), "GOPROXY=off", "TERM=dumb", "NO_COLOR=1", "COLUMNS=100", "LC_ALL=C.UTF-8",
+				"GOFLAGS=" + goEnv("GOFLAGS"), "GOPROXY=off", "XDG_CACHE_HOME=" + filepath.Join(home, ".cache"), "TERM=dumb", "NO_COLOR=1", "COLUMNS=100", "LC_ALL=C.UTF-8",
 				"CORACLE_SANDBOX=", "CORACLE_SANDBOX_MODE=", "CORACLE_SANDBOX_WRITABLE="}
 			for _, b := range p.Blocks {
 				if b.Lang != "console" || b.Options["by-hand"] != "" {
