@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -75,7 +76,7 @@ func reportAs[T any](t testing.TB, name string, attr *syscall.SysProcAttr, args 
 	if err == nil {
 		err = json.Unmarshal(out.Bytes(), &r)
 	}
-	check.True(t, "run "+name+" in a child", err == nil, fmt.Sprintf("%v: %s", err, errs.String()), "its report")
+	check.True(t, "run "+name+" in a child", err == nil, strings.TrimSuffix(fmt.Sprintf("%v: %s", err, errs.String()), ": "), "its report")
 	if r.Err != nil {
 		return r.Saw, r.Err
 	}

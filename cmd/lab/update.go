@@ -37,7 +37,7 @@ merged. Nothing is done if anything that is not committed would be in the way.`,
 			}
 			fmt.Fprintf(s, "updated to %s: %d files changed\n", rep.To, rep.Changed)
 			if n := len(rep.Kept); n > 0 {
-				fmt.Fprintf(s, "yours, and as they were: %d exercises\n", n)
+				fmt.Fprintf(s, "kept as you wrote them: %d exercise files\n", n)
 			}
 			for _, file := range rep.Backups {
 				fmt.Fprintf(s, "no longer an exercise, yours is kept in %s\n", file)

@@ -45,7 +45,8 @@ func (d *diagnosis) add(v variant, fails []string, partly bool) {
 }
 
 // diagnosis compares DiagnosisFile with what was seen, or writes it. What this
-// machine could not see stays as it is.
+// machine could not see stays as it is, and so do tests that another user or
+// machine saw fail, unless all is to be seen afresh.
 func (r *run) diagnosis(seen *diagnosis) error {
 	kept := map[string][]Mistake{}
 	data, err := os.ReadFile(r.Tree.Path(DiagnosisFile))
@@ -65,10 +66,10 @@ func (r *run) diagnosis(seen *diagnosis) error {
 		for _, v := range vs {
 			old, had := lookup(kept[e.ID], v.name)
 			now, have := lookup(seen.byID[e.ID], v.name)
-			if !have || had && old.Phrase == v.says && seen.partly[v.file] && subset(now.Fails, old.Fails) {
-				if !had {
-					continue
-				}
+			switch {
+			case !had && !have:
+				continue
+			case !have, had && old.Phrase == v.says && subset(now.Fails, old.Fails) && (seen.partly[v.file] || !r.o.Fresh):
 				now = old
 			}
 			fresh[e.ID] = append(fresh[e.ID], now)
