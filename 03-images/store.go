@@ -46,7 +46,9 @@ func Open(dir string, owners Owners) (*Store, error) {
 }
 
 // Path returns a path in the store.
-func (s *Store) Path(elem ...string) string { return filepath.Join(append([]string{s.dir}, elem...)...) }
+func (s *Store) Path(elem ...string) string {
+	return filepath.Join(append([]string{s.dir}, elem...)...)
+}
 
 // Owners says how this store's owners are kept.
 func (s *Store) Owners() Owners { return s.owners }
