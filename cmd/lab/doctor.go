@@ -97,7 +97,7 @@ func showDoctor(s *screen.Screen, checks []doctor.Check, vm bool) error {
 		case slices.Contains(doctor.Partly(checks), c.N):
 			says = fmt.Sprintf("can be done here in part, the rest in the virtual machine: ./lab vm test %d", c.N)
 		}
-		fmt.Fprintf(s, "chapter %d %s\n", c.N, says)
+		fmt.Fprintln(s, s.Fold(fmt.Sprintf("chapter %d %s", c.N, says)))
 	}
 	if len(anywhere) > 0 {
 		return failed()

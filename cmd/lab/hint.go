@@ -36,7 +36,7 @@ failed last; each further call gives the next.`,
 			}
 			s := screen.New(os.Stdout)
 			show := func(n int) {
-				fmt.Fprintf(s, "%s\n\n%s\n", s.Paint(screen.Bold, fmt.Sprintf("%s, hint %d of %d", e.ID, n, len(hints))), hints[n-1])
+				fmt.Fprintf(s, "%s\n\n%s\n", s.Paint(screen.Bold, fmt.Sprintf("%s, hint %d of %d", e.ID, n, len(hints))), s.Fold(hints[n-1]))
 			}
 			if all {
 				for n := range hints {

@@ -45,7 +45,11 @@ func showNext(s *screen.Screen, t *workshop.Tree) error {
 		return nil
 	}
 	state, gone := t.State(e)
-	fmt.Fprintf(s, "%s %s: %s\n", s.Paint(screen.Bold, e.ID), s.Paint(screen.Bold, e.Title), state)
+	says := string(state)
+	if gone != nil {
+		says = "gone"
+	}
+	fmt.Fprintf(s, "%s (%s)\n", s.Paint(screen.Bold, e.ID+" "+e.Title), says)
 	fmt.Fprintf(s, "  file  %s\n  read  %s\n  time  about %s\n", e.File, e.Page(), screen.Minutes(e.Minutes))
 	if missing := unmet(t, e.Needs); len(missing) > 0 {
 		fmt.Fprintf(s, "  needs %s, borrowed until they are yours\n", strings.Join(missing, " "))
@@ -66,11 +70,15 @@ func showNext(s *screen.Screen, t *workshop.Tree) error {
 	default:
 		for i, r := range e.Rungs {
 			if r.Test == a.Test {
-				fmt.Fprintf(s, "\nThe next rung: %s%c %s\n", e.ID, 'a'+i, r.Says)
+				fmt.Fprintln(s, s.Fold(fmt.Sprintf("\nThe next rung: %s%c %s", e.ID, 'a'+i, r.Says)))
 			}
 		}
 		if a.Message != "" {
-			fmt.Fprintf(s, "\nIt said (%s):\n\n%s\n", a.When.Local().Format("2 Jan 15:04"), trial.Indent(a.Message, "  "))
+			when := a.When.Local().Format("2 Jan 15:04")
+			if fi, err := os.Stat(t.Path(e.File)); err == nil && fi.ModTime().After(a.When) {
+				when += ", before your last change"
+			}
+			fmt.Fprintf(s, "\nIt said (%s):\n\n%s\n", when, s.Fold(trial.Indent(a.Message, "  ")))
 		} else {
 			fmt.Fprintln(s, "\nNot tested since it was changed.")
 		}

@@ -76,13 +76,21 @@ func run(args []string) int {
 	case running:
 		e = &exit{exitTrouble, err}
 	default: // cobra refused the command line
-		e = &exit{exitUsage, fmt.Errorf("%w; see ./lab help", err)}
+		e = &exit{exitUsage, refused(err)}
 	}
-	if e.err != nil {
-		// One line: cobra lists its suggestions on lines of their own.
+	if e.err != nil { // one line
 		fmt.Fprintln(os.Stderr, "lab:", strings.Join(strings.Fields(e.err.Error()), " "))
 	}
 	return e.code
+}
+
+// refused words cobra's errors in one line; it lists suggestions on lines of their own.
+func refused(err error) error {
+	what, like, _ := strings.Cut(strings.Replace(err.Error(), ` for "./lab"`, "", 1), "Did you mean this?")
+	if names := strings.Fields(like); len(names) > 0 {
+		return fmt.Errorf("%s: did you mean %s? See ./lab help", strings.TrimSpace(what), strings.Join(names, " or "))
+	}
+	return fmt.Errorf("%s; see ./lab help", what)
 }
 
 func rootCmd() *cobra.Command {

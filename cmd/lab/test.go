@@ -143,12 +143,12 @@ func closing(s *screen.Screen, t *workshop.Tree, reports []*trial.Report) error 
 	}
 	switch {
 	case first != nil && first.Compile == nil:
-		fmt.Fprintf(s, "next: ./lab hint %s, or read %s\n", first.Exercise.ID, first.Exercise.Page())
+		fmt.Fprintln(s, s.Fold(fmt.Sprintf("next: ./lab hint %s, or read %s", first.Exercise.ID, first.Exercise.Page())))
 	case first != nil:
 	case len(fresh) > 0:
 		fmt.Fprintln(s, "next: ./lab save keeps it in git, ./lab next says how to go on")
 	case only != nil && count[trial.NotWritten] == 1 && len(parts) == 1:
-		fmt.Fprintf(s, "next: open %s, read %s\n", only.Exercise.File, only.Exercise.Page())
+		fmt.Fprintln(s, s.Fold(fmt.Sprintf("next: open %s, read %s", only.Exercise.File, only.Exercise.Page())))
 	case count[trial.Passed] == 0:
 		fmt.Fprintln(s, "next: ./lab next says where to begin")
 	}

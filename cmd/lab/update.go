@@ -35,9 +35,9 @@ merged. Nothing is done if anything that is not committed would be in the way.`,
 				fmt.Fprintln(s, "this is the newest workshop already")
 				return nil
 			}
-			fmt.Fprintf(s, "updated to %s: %d files changed\n", rep.To, rep.Changed)
+			fmt.Fprintf(s, "updated to %s: %s changed\n", rep.To, count(rep.Changed, "file"))
 			if n := len(rep.Kept); n > 0 {
-				fmt.Fprintf(s, "kept as you wrote them: %d exercise files\n", n)
+				fmt.Fprintf(s, "kept as you wrote them: %s\n", count(n, "exercise file"))
 			}
 			for _, file := range rep.Backups {
 				fmt.Fprintf(s, "no longer an exercise, yours is kept in %s\n", file)
@@ -51,4 +51,12 @@ merged. Nothing is done if anything that is not committed would be in the way.`,
 	}
 	cmd.Flags().StringVar(&from, "from", "", "a URL, a folder, a remote or a commit to update from")
 	return cmd
+}
+
+// count words a number of things: "1 file", "2 files".
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprint(n, " ", what)
 }

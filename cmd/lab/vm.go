@@ -75,7 +75,12 @@ func vmRunCmd(m *machine) *cobra.Command {
 		Use:   "run N PROGRAM [ARG...] | run -- CMD [ARG...]",
 		Short: "Run a chapter's program there, or any command of the base image",
 		Long:  "As ./lab run, in the virtual machine. Flags after N belong to the program.",
-		Args:  cobra.MinimumNArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage("usage: %s", cmd.UseLine())
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := tree()
 			if err != nil {

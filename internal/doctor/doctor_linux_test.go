@@ -44,7 +44,7 @@ func TestRun_EveryRefusalHasItsFix(t *testing.T) {
 }
 
 func TestFolder_ThatCannotBeUsed(t *testing.T) {
-	c := folder("cache", "/proc/nowhere", "export CORACLE_CACHE=…")
+	c := folder("cache", "/proc/nowhere", "export XDG_CACHE_HOME=…")
 	assert.Equal(t, Fail, c.Level)
 	assert.True(t, c.Even, "the virtual machine does not help")
 	assert.Equal(t, []int{1, 2}, Impossible([]Check{c}, true))

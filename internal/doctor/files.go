@@ -15,12 +15,12 @@ import (
 func files(o Options) []Check {
 	checks := []Check{
 		folder("checkout", o.Root, "clone it to a folder of yours on a local disk"),
-		folder("cache", o.Cache, "export CORACLE_CACHE=/var/tmp/$USER/coracle GOCACHE=/var/tmp/$USER/go-build"),
+		folder("cache", o.Cache, "export XDG_CACHE_HOME=/var/tmp/$USER/cache"),
 		folder("temporary files", os.TempDir(), "mkdir -p ~/tmp && export TMPDIR=~/tmp"),
 	}
 	if home, err := os.UserHomeDir(); err == nil {
 		if kind := network(home); kind != "" {
-			checks = append(checks, warn("home", "export GOCACHE=/var/tmp/$USER/go-build GOMODCACHE=/var/tmp/$USER/go-mod CORACLE_CACHE=/var/tmp/$USER/coracle",
+			checks = append(checks, warn("home", "export XDG_CACHE_HOME=/var/tmp/$USER/cache GOMODCACHE=/var/tmp/$USER/go-mod",
 				"%s is on %s: builds are slow there, and ids of a range may not own files", home, kind))
 		} else {
 			checks = append(checks, ok("home", "%s is on a local disk", home))

@@ -133,7 +133,11 @@ func verdict(test, nonce, said string, exit int, out string) (State, string) {
 	case outcome == "skip" && ended:
 		return Failed, "skipped: " + excerpt(out)
 	case outcome == "" || !ended:
-		return Failed, fmt.Sprintf("the test process ended (status %d) before its test did: %s", exit, excerpt(out))
+		said := fmt.Sprintf("the test process ended (status %d) before its test did", exit)
+		if out := excerpt(out); out != "" {
+			said += ": " + out
+		}
+		return Failed, said
 	}
 	return Failed, excerpt(out)
 }

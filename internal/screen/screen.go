@@ -107,3 +107,19 @@ func Wrap(text string, n int) []string {
 	}
 	return append(lines, line)
 }
+
+// Fold breaks the lines that a terminal would break within a word, and indents
+// what follows as the line was. In a pipe text stays as it is.
+func (s *Screen) Fold(text string) string {
+	if !s.TTY {
+		return text
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if utf8.RuneCountInString(line) > s.Width {
+			margin := line[:len(line)-len(strings.TrimLeft(line, " "))]
+			lines[i] = margin + strings.Join(Wrap(line, s.Width-len(margin)), "\n"+margin)
+		}
+	}
+	return strings.Join(lines, "\n")
+}

@@ -36,3 +36,9 @@ func TestNew_PipeHasNoColour(t *testing.T) {
 	assert.Equal(t, "x", s.Paint(Red, "x"))
 	assert.Equal(t, 61, s.Width)
 }
+
+func TestFold_BreaksBetweenWordsOnATerminalOnly(t *testing.T) {
+	text := "short\n  a line of more words than fit\n\tcode"
+	assert.Equal(t, text, (&Screen{Width: 20}).Fold(text), "a pipe keeps lines whole")
+	assert.Equal(t, "short\n  a line of more\n  words than fit\n\tcode", (&Screen{TTY: true, Width: 20}).Fold(text))
+}

@@ -55,7 +55,7 @@ func compileError(t *workshop.Tree, layer workshop.Layer, output string) *Compil
 		c.ID, c.Advice = broken[0].e.ID, broken[0].says
 		return c
 	}
-	c.Advice = "this file is no exercise: `git diff` shows whether it was changed here"
+	c.Advice = "this file is no exercise: `git status` shows whether it was changed or added here"
 	return c
 }
 

@@ -30,10 +30,12 @@ func remember(t *workshop.Tree, rep *Report) error {
 				continue
 			}
 			a := p.Attempt(tr.Exercise.ID)
-			a.When, a.Test, a.Message, a.Rungs = time.Now().UTC().Truncate(time.Millisecond), "", "", letters(tr.Rungs)
-			if tr.Compile != nil {
-				a.Message = tr.Compile.First
+			a.When, a.Rungs = time.Now().UTC().Truncate(time.Millisecond), letters(tr.Rungs)
+			if tr.Compile != nil { // the rung that was being climbed, and its hints, stay
+				a.Message = "does not compile: " + tr.Compile.First
+				continue
 			}
+			a.Test, a.Message = "", ""
 			if r := tr.FirstFailed(); r != nil {
 				a.Test, a.Message = r.Test, strings.TrimSpace(Trim(r.Output))
 			}

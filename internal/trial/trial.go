@@ -110,8 +110,11 @@ func Run(ctx context.Context, t *workshop.Tree, o Options) (*Report, error) {
 		return rep, nil
 	}
 	bin, layer, err := build(ctx, t, rep, o)
-	if err != nil || bin == "" {
+	if err != nil || rep.Compile != nil {
 		return rep, err
+	}
+	if bin == "" { // nothing compiles: that is what next shows
+		return rep, remember(t, rep)
 	}
 	if err := runAll(ctx, t, rep, o, bin, layer); err != nil {
 		return rep, err

@@ -56,7 +56,7 @@ func (r *Report) Write(s *screen.Screen, verbose bool) {
 	fmt.Fprintf(s, "\n%s %s: %s\n\n", s.Paint(screen.Bold, rung.Name), rung.Test, describe(rung))
 	for _, said := range []string{Trim(rung.Output), Trim(r.Rest)} {
 		if said != "" {
-			fmt.Fprintln(s, Indent(said, "  "))
+			fmt.Fprintln(s, s.Fold(Indent(said, "  ")))
 			break
 		}
 	}
@@ -87,7 +87,7 @@ func (t *Trial) writeRungs(s *screen.Screen, verbose bool) {
 		}
 		fmt.Fprintf(s, "  %-5s %s %s\n", r.Name, screen.Pad(r.Says, s.Width-26), s.Paint(style, mark))
 		if text := Trim(r.Output); verbose && text != "" {
-			fmt.Fprintln(s, Indent(text, "        "))
+			fmt.Fprintln(s, s.Fold(Indent(text, "        ")))
 		}
 	}
 }
@@ -107,7 +107,7 @@ func (r *Report) writeNotes(s *screen.Screen) {
 					fmt.Fprintln(s)
 				}
 				said = append(said, rung.Why)
-				fmt.Fprintln(s, rung.Name, rung.Why)
+				fmt.Fprintln(s, s.Fold(rung.Name+" "+rung.Why))
 			}
 		}
 	}
@@ -131,9 +131,9 @@ func (c *CompileError) write(s *screen.Screen, what string, verbose bool) {
 	if verbose {
 		fmt.Fprintf(s, "\n%s\n", c.Output)
 	}
-	fmt.Fprintf(s, "\n%s does not compile:\n  %s\n", s.Paint(screen.Bold, what), c.First)
+	fmt.Fprintf(s, "\n%s does not compile:\n%s\n", s.Paint(screen.Bold, what), s.Fold("  "+c.First))
 	if c.Advice != "" {
-		fmt.Fprintf(s, "  %s\n", c.Advice)
+		fmt.Fprintln(s, s.Fold("  "+c.Advice))
 	}
 	if c.More > 0 && !verbose {
 		fmt.Fprintf(s, "  and %d more (-v shows them)\n", c.More)
