@@ -51,13 +51,20 @@ func bind(root int, m Mount, readonlyRoot bool) error {
 	if err := unix.Fstat(tree, &st); err != nil {
 		return err
 	}
-	target, err := openTarget(root, m.Target, st.Mode&unix.S_IFMT == unix.S_IFDIR, !readonlyRoot)
+	target, err := openTarget(root, m.Target, folder(st), !readonlyRoot)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(target)
-	return unix.MoveMount(tree, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+	err = unix.MoveMount(tree, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+	var at unix.Stat_t
+	if errors.Is(err, unix.EINVAL) && unix.Fstat(target, &at) == nil && folder(at) != folder(st) {
+		return fmt.Errorf("one is a folder and the other is none: %w", err)
+	}
+	return err
 }
+
+func folder(st unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFDIR }
 
 func tmpfsOn(root int, target string) error {
 	fd, err := openTarget(root, target, true, false)

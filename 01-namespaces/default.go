@@ -9,10 +9,12 @@ import (
 )
 
 // DefaultCapabilities is what a program keeps that asks for nothing: the 14 of
-// Docker and containerd (moby, daemon/pkg/oci/caps/defaults.go).
+// Docker and containerd (moby, daemon/pkg/oci/caps/defaults.go) but CAP_MKNOD.
+// Theirs goes with a list of devices in the cgroup; without one, real root would
+// make a node for the machine's disk in its /dev.
 var DefaultCapabilities = []string{
-	"CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_MKNOD",
-	"CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT",
+	"CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE",
+	"CAP_NET_RAW", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT",
 }
 
 // DefaultMasked and DefaultReadonly are the parts of /proc and /sys that tell of,

@@ -19,10 +19,6 @@ import (
 // Nothing runs in between that the caller would have to forward signals or an exit
 // status for: the Process is the program. It ends by SIGKILL when the PID namespace
 // that it joined loses its PID 1.
-//
-// Caveat: until the program is executed, root of a joined PID namespace may reach our
-// own executable by /proc/PID/exe; runc works on a sealed copy of itself
-// (CVE-2019-5736). Enter only what you would have run.
 func Enter(spec *Spec, stdio Stdio) (*Process, error) {
 	steps, err := Join(spec.Namespaces)
 	if err != nil {
@@ -53,7 +49,7 @@ func Enter(spec *Spec, stdio Stdio) (*Process, error) {
 
 // startRaw is the handshake of exercise 1.2 with a raw child.
 func startRaw(steps []Step, spec *Spec, stdio Stdio) (*Process, error) {
-	exe, err := os.Open("/proc/self/exe")
+	exe, err := sealedSelf()
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,9 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 // a StartError with Program set: ENOENT, or EACCES for what is there but is not
 // executable.
 func lookup(spec *Spec) (string, error) {
+	if err := inRoot(spec.Dir); err != nil {
+		return "", err
+	}
 	name := spec.Args[0]
 	if strings.Contains(name, "/") {
 		return name, programError(name, executable(name))
@@ -44,6 +47,18 @@ func lookup(spec *Spec) (string, error) {
 		return "", programError(name+" in PATH "+dirs, found)
 	}
 	return "", programError(name, found)
+}
+
+// inRoot refuses a working directory that is not below the root: it was reached by a
+// descriptor, as /proc/self/fd/0 is if the input is a folder (CVE-2024-21626).
+func inRoot(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if _, err := unix.Getwd(); errors.Is(err, unix.ENOENT) { // the kernel's "(unreachable)", which is no path
+		return fmt.Errorf("chdir to %s: it leads out of the root", dir)
+	}
+	return nil
 }
 
 func executable(file string) error {

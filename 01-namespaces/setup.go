@@ -22,7 +22,7 @@ import (
 // Every call acts on this thread, which is the one that executes the program.
 func setup(spec *Spec) error {
 	runtime.LockOSThread()
-	// A descriptor that the caller's own caller left open is none of the program's business.
+	// From here on nothing but stdio passes execve; childAttr has seen to what is inherited.
 	if err := unix.CloseRange(consoleFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("close_range: %w", err)
 	}
@@ -60,7 +60,12 @@ func setup(spec *Spec) error {
 // childAttr is how the child is cloned. Ambient capabilities survive its first
 // execve although its ids are not mapped until the parent has its PID: without
 // them a second execve would be needed.
+//
+// What the caller's own caller left open is closed in the child from the start, not
+// by its last execve only: by the descriptor of a folder, a path such as
+// /proc/self/fd/9 leads out of the new root (CVE-2024-21626).
 func childAttr(spec *Spec, flags uintptr) *syscall.SysProcAttr {
+	unix.CloseRange(specFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) // fails before Linux 5.11, and then setup says so
 	attr := &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL}
 	if spec.New(UserNS) {
 		attr.AmbientCaps = allCaps()

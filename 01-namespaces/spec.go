@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -130,6 +131,15 @@ func (s *Spec) Validate() error {
 	if s.Root != nil && !path.IsAbs(s.Root.Path) {
 		return fmt.Errorf("spec: root %q is not absolute", s.Root.Path)
 	}
+	targets := slices.Clone(s.Tmpfs)
+	for _, m := range s.Mounts {
+		targets = append(targets, m.Target)
+	}
+	for _, target := range targets {
+		if err := s.covered(target); err != nil {
+			return err
+		}
+	}
 	for _, e := range s.Env {
 		if k, _, ok := strings.Cut(e, "="); !ok || k == "" {
 			return fmt.Errorf("spec: env %q is not NAME=value", e)
@@ -144,6 +154,19 @@ func (s *Spec) Validate() error {
 		return err
 	}
 	return overlaps("gidMap", s.GIDMap)
+}
+
+// covered refuses a place that what is mounted after the binds would hide. It looks
+// at the words alone: a link in the root that leads there ends below the cover.
+func (s *Spec) covered(target string) error {
+	top, _, _ := strings.Cut(strings.TrimPrefix(path.Clean("/"+target), "/"), "/")
+	switch {
+	case top == "":
+		return fmt.Errorf("spec: a mount on %s would be another root: name it as the root", target)
+	case s.System && (top == "proc" || top == "sys" || top == "dev"):
+		return fmt.Errorf("spec: a mount on %s would be hidden by the /%s that each container gets: choose another place", target, top)
+	}
+	return nil
 }
 
 func overlaps(field string, maps []IDMap) error {

@@ -25,7 +25,7 @@ Flags:
   --dir DIR           working directory
   --user UID[:GID]    who the command is, inside (default: 0); any but 0 keeps
                       only the capabilities that --keep names
-  --keep CAP          a capability more than the default 14; may be repeated
+  --keep CAP          a capability more than the default 13; may be repeated
   --drop CAP          one less, or ALL; dropped before any is kept
   --no-seccomp        no filter of system calls
   --tty, --no-tty     a terminal of its own, or your files as they are

@@ -35,7 +35,7 @@ func TestIsolate_AWorldOfItsOwn(t *testing.T) {
 		check.True(t, "its "+kind+" namespace", lines[1+i] != mine, "mine", "another")
 	}
 	check.True(t, "no_new_privs, seccomp and lo alone", strings.HasSuffix(out, "NoNewPrivs:\t1\nSeccomp:\t2\n1\n"), out, "NoNewPrivs 1, Seccomp 2, one device")
-	check.True(t, "its bounding set", strings.Contains(out, "CapBnd:\t00000000a80425fb\n"), out, "the default 14: a80425fb")
+	check.True(t, "its bounding set", strings.Contains(out, "CapBnd:\t00000000a00425fb\n"), out, "the default 13: a00425fb")
 }
 
 func TestIsolate_Flags(t *testing.T) {
@@ -119,6 +119,35 @@ func TestIsolate_SignalsAndStatus(t *testing.T) {
 	check.Equal(t, "its status", 128+9, status)
 }
 
+// A descriptor of a folder that somebody left open leads nowhere (CVE-2024-21626).
+func TestIsolate_NoWayOutByADescriptor(t *testing.T) {
+	needAll(t)
+	_, flags := hostRoot(t)
+	top, err := os.Open("/")
+	check.NoError(t, "open /", err)
+	defer top.Close()
+	begin := func(args ...string) (string, int) {
+		var errs strings.Builder
+		cmd := command(append(flags, args...)...)
+		cmd.Stdin, cmd.Stderr, cmd.ExtraFiles = top, &errs, []*os.File{nil, nil, nil, top, top} // 6 and 7, beside what the handshake uses
+		cmd.Run()
+		return errs.String(), cmd.ProcessState.ExitCode()
+	}
+	for _, c := range []struct {
+		args   []string
+		status int
+		has    string
+	}{
+		{[]string{"--dir", "/proc/self/fd/7", "--", "/bin/true"}, 125, "chdir to /proc/self/fd/7"},
+		{[]string{"--dir", "/proc/self/fd/0", "--", "/bin/true"}, 125, "leads out of the root"},
+		{[]string{"--", "/proc/self/fd/7/bin/true"}, 127, "/proc/self/fd/7"},
+	} {
+		errs, status := begin(c.args...)
+		check.Equal(t, fmt.Sprintf("the status of isolate %v, with / open as 0 and 7 (it said %s)", c.args, strings.TrimSpace(errs)), c.status, status)
+		check.ErrorHas(t, fmt.Sprintf("isolate %v", c.args), fmt.Errorf("%s", errs), []string{c.has})
+	}
+}
+
 // Enter and ls see what runs, and nothing else.
 func TestIsolate_EnterAndLs(t *testing.T) {
 	needAll(t)
@@ -137,7 +166,7 @@ func TestIsolate_EnterAndLs(t *testing.T) {
 		return strings.Contains(list, "demo") && strings.Contains(list, "echo ready")
 	})
 	said, errs, status := isolated(t, "enter", "demo", "--env", "A=b", "--", "/bin/sh", "-c", `hostname; tr "\0" " " < /proc/1/cmdline | cut -c1-7; echo $A; grep -E "^(Seccomp|CapBnd):" /proc/self/status; exit 5`)
-	check.Equal(t, "isolate enter demo", "inside\n/bin/sh\nb\nCapBnd:\t00000000a80425fb\nSeccomp:\t2\n5", said+errs+fmt.Sprint(status))
+	check.Equal(t, "isolate enter demo", "inside\n/bin/sh\nb\nCapBnd:\t00000000a00425fb\nSeccomp:\t2\n5", said+errs+fmt.Sprint(status))
 	_, errs, status = isolated(t, sh(append(flags, "--name", "demo"), "true")...)
 	check.True(t, "a second --name demo", status == 125 && strings.Contains(errs, "is running"), errs, "125 and a line that says so")
 
@@ -168,7 +197,7 @@ func TestIsolate_Rootless(t *testing.T) {
 	out, err := check.Within(t, "isolate as an ordinary user", "it to end", cmd.CombinedOutput)
 	check.NoError(t, "isolate as an ordinary user, who said "+string(out), err)
 	check.Equal(t, "its id, map, setgroups, a file that it makes, capabilities",
-		fmt.Sprintf("0\n%10d %10d %10d\ndeny\nyes\nCapBnd:\t00000000a80425fb\n", 0, uid, 1), string(out))
+		fmt.Sprintf("0\n%10d %10d %10d\ndeny\nyes\nCapBnd:\t00000000a00425fb\n", 0, uid, 1), string(out))
 }
 
 // Whenever isolate is killed, nothing remains of what it started.
