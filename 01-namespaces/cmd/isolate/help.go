@@ -8,7 +8,7 @@ user if you are not root.
   isolate ls                                             what is running
 
 Examples:
-  isolate -- sh                                a shell with job control
+  isolate -- sh                                a shell on a terminal of its own
   isolate --hostname web --net host -- wget -qO- http://localhost:8080
   isolate --bind $PWD:/mnt:ro -- ls /mnt       a folder of yours, read-only
   isolate --root ./rootfs --writable -- /bin/sh -c 'echo hi > /hi'

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"syscall"
 
 	namespaces "coracle/01-namespaces"
@@ -25,7 +26,11 @@ func run(args []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return supervise(spec, namespaces.Start, name.announce)
+	start := namespaces.Start
+	if slices.ContainsFunc(spec.Namespaces, func(ns namespaces.Namespace) bool { return ns.Path != "" }) {
+		start = namespaces.Enter
+	}
+	return supervise(spec, start, name.announce)
 }
 
 // supervise starts the program, passes on what comes for it, and returns its
