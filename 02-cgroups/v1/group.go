@@ -51,7 +51,7 @@ func New(name string, l cgroups.Limits) (*Group, error) {
 		}
 		if !h.V2() && slices.ContainsFunc(h.Controllers, func(c string) bool { return slices.Contains(used, cgroup1.Name(c)) }) {
 			if err := unix.Access(h.Own, unix.W_OK); err != nil {
-				return nil, fmt.Errorf("make a group in %s as uid %d: %w; v1 delegates nothing: be root, or use a machine with cgroup v2 (./lab vm)", h.Own, os.Geteuid(), err)
+				return nil, fmt.Errorf("make a group in %s as uid %d: %w; v1 delegates nothing: use root, or a machine with cgroup v2 (./lab vm)", h.Own, os.Geteuid(), err)
 			}
 			hostgroup.CollectIn(h.Own)
 			g.dirs = append(g.dirs, filepath.Join(h.Own, name))
