@@ -1,6 +1,7 @@
 package images
 
 import (
+	"encoding/json"
 	"errors"
 	"runtime"
 	"strings"
@@ -48,6 +49,22 @@ func ociType(t string) string {
 
 // IsIndex says whether a media type is that of several images.
 func IsIndex(mediaType string) bool { return ociType(mediaType) == v1.MediaTypeImageIndex }
+
+// guessType says what a manifest is of which nobody said it: an old one need not
+// name its own type (image-spec, manifest.md, mediaType).
+func guessType(data []byte) string {
+	var m struct {
+		MediaType string          `json:"mediaType"`
+		Manifests json.RawMessage `json:"manifests"`
+	}
+	switch json.Unmarshal(data, &m); {
+	case m.MediaType != "":
+		return m.MediaType
+	case m.Manifests != nil:
+		return v1.MediaTypeImageIndex
+	}
+	return v1.MediaTypeImageManifest
+}
 
 // attestation says whether an entry of an index is about an image and none itself.
 func attestation(d Descriptor) bool {

@@ -23,3 +23,9 @@ const (
 
 // Progress is called from several goroutines; nil is allowed where it is taken.
 type Progress func(Event)
+
+func (p Progress) send(e Event) {
+	if p != nil {
+		p(e)
+	}
+}

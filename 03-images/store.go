@@ -36,8 +36,16 @@ const (
 
 // Open opens a store and makes it where there is none.
 func Open(dir string, owners Owners) (*Store, error) {
-	for _, d := range []string{"blobs/sha256", "ingest", "layers", "active", "cache"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+	if !filepath.IsAbs(dir) { // overlay would look for it where the mount is made
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, err
+		}
+		dir = abs
+	}
+	// Closed to others: layers hold set-uid programs of images, blobs private images.
+	for _, d := range []string{"blobs/sha256", "ingest", "layers/empty", "active", "cache"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
 			return nil, fmt.Errorf("open the store: %w", err)
 		}
 	}

@@ -1,0 +1,184 @@
+package images
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+)
+
+// An unpacked layer, layers/HEX by its chain ID, or a snapshot, active/ID:
+//
+//	fs/      its files; deleted ones are character devices 0:0 (overlayfs.rst, "whiteouts")
+//	parent   the chain ID of the layer below, or nothing
+//	boot     the boot that wrote it
+//	synced   there once all of it is on the disk
+//	work/    of a snapshot: overlay's own
+//
+// A layer can be had again from its blob, so nobody waits for the disk when it is
+// unpacked. After a power loss its name may be there and its files not; so a layer
+// counts only in the boot that wrote it, or once Sync has said that it is safe.
+
+func (s *Store) layer(chain digest.Digest) string { return s.Path("layers", chain.Encoded()) }
+
+var bootID = sync.OnceValue(func() string {
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // proc_sys_kernel(5)
+	return strings.TrimSpace(string(id))
+})
+
+func makeLayer(dir string, parent digest.Digest) error {
+	if err := os.MkdirAll(filepath.Join(dir, "fs"), 0o755); err != nil {
+		return err
+	}
+	return errors.Join(
+		os.Chmod(filepath.Join(dir, "fs"), 0o755), // whatever the umask is
+		os.WriteFile(filepath.Join(dir, "parent"), []byte(parent), 0o644),
+		os.WriteFile(filepath.Join(dir, "boot"), []byte(bootID()), 0o644))
+}
+
+// trusted says whether a layer's folder holds what was unpacked into it.
+func trusted(dir string) bool {
+	if _, err := os.Lstat(filepath.Join(dir, "synced")); err == nil {
+		return true
+	}
+	boot, err := os.ReadFile(filepath.Join(dir, "boot"))
+	return err == nil && len(boot) > 0 && string(boot) == bootID()
+}
+
+// Sync brings all layers to the disk with one syncfs(2), and says so beside each.
+// It is called once after a pull or a build; a layer without it lasts until the
+// machine ends.
+func (s *Store) Sync() error {
+	dirs, err := filepath.Glob(s.Path("layers", "*", "boot"))
+	if err != nil {
+		return err
+	}
+	var fresh []string
+	for _, boot := range dirs {
+		dir := filepath.Dir(boot)
+		if _, err := os.Lstat(filepath.Join(dir, "synced")); err != nil && filepath.Ext(dir) == "" && trusted(dir) {
+			fresh = append(fresh, dir)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	d, err := os.Open(s.dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := unix.Syncfs(int(d.Fd())); err != nil {
+		return fmt.Errorf("sync the layers: %w", err)
+	}
+	for _, dir := range fresh {
+		if err := os.WriteFile(filepath.Join(dir, "synced"), nil, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Lowers returns the folders of a layer and of all below it, the topmost first;
+// none for "".
+func (s *Store) Lowers(chain digest.Digest) ([]string, error) {
+	var lower []string
+	for chain != "" {
+		if len(lower) == MaxLayers {
+			return nil, fmt.Errorf("layer %s: more than %d layers", chain, MaxLayers)
+		}
+		dir, err := s.LayerPath(chain)
+		if err != nil {
+			return nil, err
+		}
+		lower = append(lower, dir)
+		parent, err := os.ReadFile(filepath.Join(filepath.Dir(dir), "parent"))
+		if err != nil {
+			return nil, notFound("layer "+string(chain), err)
+		}
+		chain = digest.Digest(parent)
+	}
+	return lower, nil
+}
+
+// removeTree removes a layer or a snapshot. Its name goes first: what is left
+// after a crash is nothing that anybody would take for a whole one.
+func removeTree(dir string) error {
+	gone := dir
+	if !strings.HasSuffix(dir, ".new") && !strings.HasSuffix(dir, ".gone") {
+		gone += ".gone"
+		if err := os.RemoveAll(gone); err != nil {
+			return err
+		}
+		if err := os.Rename(dir, gone); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return os.RemoveAll(gone)
+}
+
+// A Snapshot is a writable tree on top of a layer (Prepare).
+type Snapshot struct {
+	store  *Store
+	ID     string
+	Parent digest.Digest
+}
+
+var ids = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}$`)
+
+func checkID(id string) error {
+	if !ids.MatchString(id) || id == "lock" {
+		return fmt.Errorf("snapshot %q: want letters, digits, - and _", cut(id))
+	}
+	return nil
+}
+
+// Snapshot returns the snapshot of this id.
+//
+// Errors: ErrNotFound.
+func (s *Store) Snapshot(id string) (*Snapshot, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	parent, err := os.ReadFile(s.Path("active", id, "parent"))
+	if err != nil {
+		return nil, notFound("snapshot "+id, err)
+	}
+	return &Snapshot{s, id, digest.Digest(parent)}, nil
+}
+
+// Snapshots returns all of them, by id.
+func (s *Store) Snapshots() ([]*Snapshot, error) {
+	entries, err := os.ReadDir(s.Path("active"))
+	if err != nil {
+		return nil, err
+	}
+	var all []*Snapshot
+	for _, e := range entries {
+		if checkID(e.Name()) != nil {
+			continue // on its way, or going
+		}
+		sn, err := s.Snapshot(e.Name())
+		if err == nil {
+			all = append(all, sn)
+		} else if !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (sn *Snapshot) dir() string { return sn.store.Path("active", sn.ID) }
+
+// Upper returns the folder that takes the changes.
+func (sn *Snapshot) Upper() string { return filepath.Join(sn.dir(), "fs") }
+
+// Remove removes what was changed. It must not be mounted.
+func (sn *Snapshot) Remove() error { return removeTree(sn.dir()) }
