@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -117,6 +119,30 @@ func TestIsolate_SignalsAndStatus(t *testing.T) {
 		}
 	})
 	check.Equal(t, "its status", 128+9, status)
+}
+
+// What nohup ignores stays ignored.
+func TestIsolate_IgnoredHangup(t *testing.T) {
+	needAll(t)
+	_, flags := hostRoot(t)
+	signal.Ignore(syscall.SIGHUP)
+	defer signal.Reset(syscall.SIGHUP)
+	cmd := command(sh(flags, "echo ready; read x; echo still here")...)
+	in, err := cmd.StdinPipe()
+	check.NoError(t, "make a pipe", err)
+	out, err := cmd.StdoutPipe()
+	check.NoError(t, "make a pipe", err)
+	check.NoError(t, "start isolate", cmd.Start())
+	lines := bufio.NewReader(out)
+	check.Within(t, "isolate with SIGHUP ignored", "the line ready", func() (string, error) { return lines.ReadString('\n') })
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	check.NoError(t, "read its signals", err)
+	check.NoError(t, "hang up", cmd.Process.Signal(syscall.SIGHUP))
+	in.Write([]byte("x\n"))
+	line, _ := check.Within(t, "SIGHUP, then a line", "its answer", func() (string, error) { return lines.ReadString('\n') })
+	check.Equal(t, "its answer", "still here\n", line)
+	check.True(t, "the signals that isolate ignores", regexp.MustCompile(`SigIgn:\t\w*[13579bdf]\n`).Match(status), string(status), "SIGHUP among them")
+	check.Within(t, "isolate", "it to end", func() (struct{}, error) { return struct{}{}, cmd.Wait() })
 }
 
 // Enter and ls see what runs, and nothing else.

@@ -41,7 +41,11 @@ func supervise(spec *namespaces.Spec, start starter, started func(pid int)) (int
 	}
 	signals := make(chan os.Signal, 16)
 	// Before the program runs, or a signal in between would end us and, with us, it.
-	signal.Notify(signals, forwarded...)
+	for _, s := range forwarded {
+		if !signal.Ignored(s) { // as nohup has it, which is meant for the command
+			signal.Notify(signals, s)
+		}
+	}
 	stdio := namespaces.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	var console *os.File
 	if spec.Terminal {

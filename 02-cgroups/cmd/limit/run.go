@@ -60,7 +60,11 @@ func run(o *options) (status int, err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	signals := make(chan os.Signal, 16)
 	// Before the command runs, or a signal in between would end limit and leave the group.
-	signal.Notify(signals, forwarded...)
+	for _, s := range forwarded {
+		if !signal.Ignored(s) { // as nohup has it, which is meant for the command
+			signal.Notify(signals, s)
+		}
+	}
 	begin := time.Now()
 	if err := g.Start(cmd); err != nil {
 		return 0, startError(err)
