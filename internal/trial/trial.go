@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ type Options struct {
 	Mine      []string            // further exercises to take from the reader, whatever their state
 	Note      func(string)        // hears what takes time; may be nil
 	Run       Runner              // nil: on this machine
+	limit     time.Duration       // of a run, at least; 0: a minute, for a machine that may be emulated
 }
 
 // A Runner runs a test binary built for dir, a slash path below the root.
@@ -51,6 +53,7 @@ type Rung struct {
 	Name    string // "1.2a"
 	Outcome gotest.Outcome
 	Why     string // of a skip: what the machine lacks
+	Hangs   bool   // the time limit ended the process while it ran
 	Output  string // rewritten for the reader
 	Elapsed time.Duration
 }
@@ -93,6 +96,7 @@ func Run(ctx context.Context, t *workshop.Tree, o Options) (*Report, error) {
 		o.Note = func(string) {}
 	}
 	if o.Run == nil {
+		o.limit = 30 * time.Second
 		o.Run = func(ctx context.Context, bin, dir string, g gotest.Options) (*gotest.Result, error) {
 			return gotest.Run(ctx, bin, t.Path(dir), g)
 		}
@@ -126,7 +130,8 @@ func Run(ctx context.Context, t *workshop.Tree, o Options) (*Report, error) {
 func open(t Trial) bool { return t.Verdict == "" }
 
 // runAll runs the rungs of every open exercise; what a crash kept from running
-// is run again without the test that crashed.
+// is run again without the test that crashed. Waiting for a test that hangs
+// takes long, so an exercise is given up with its first one.
 func runAll(ctx context.Context, t *workshop.Tree, rep *Report, o Options, bin string, layer workshop.Layer) error {
 	start := time.Now()
 	defer func() { rep.Tests = time.Since(start) }()
@@ -143,7 +148,7 @@ func runAll(ctx context.Context, t *workshop.Tree, rep *Report, o Options, bin s
 	for len(todo) > 0 {
 		o.Note("running the tests of " + rep.Dir)
 		// Each test has its own deadline of seconds; this ends what has none.
-		limit := max(time.Minute, time.Duration(len(todo))*15*time.Second)
+		limit := max(cmp.Or(o.limit, time.Minute), time.Duration(len(todo))*10*time.Second)
 		res, err := o.Run(ctx, bin, rep.Dir, gotest.Options{Run: todo, Timeout: limit})
 		if err != nil {
 			return err
@@ -151,8 +156,9 @@ func runAll(ctx context.Context, t *workshop.Tree, rep *Report, o Options, bin s
 		rep.Rest = rewrite(res.Rest)
 		before := len(todo)
 		for _, test := range res.Tests {
-			todo = slices.DeleteFunc(todo, func(name string) bool { return name == test.Name })
-			rep.take(test, rewrite)
+			hangs := test.Outcome == gotest.Unended && strings.Contains(test.Output, "panic: test timed out after ")
+			todo = slices.DeleteFunc(todo, func(name string) bool { return name == test.Name || hangs && rep.sameExercise(name, test.Name) })
+			rep.take(test, hangs, rewrite)
 		}
 		if len(todo) == before || res.Exit == 0 {
 			break
@@ -169,14 +175,23 @@ func runAll(ctx context.Context, t *workshop.Tree, rep *Report, o Options, bin s
 	return nil
 }
 
-func (r *Report) take(test gotest.Test, rewrite func(string) string) {
+func (r *Report) sameExercise(test, other string) bool {
+	for _, t := range r.Trials {
+		if t.Exercise.RungLetter(test) != "" && t.Exercise.RungLetter(other) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Report) take(test gotest.Test, hangs bool, rewrite func(string) string) {
 	for i := range r.Trials {
 		for j := range r.Trials[i].Rungs {
 			rung := &r.Trials[i].Rungs[j]
 			if rung.Test != test.Name {
 				continue
 			}
-			rung.Outcome, rung.Elapsed, rung.Output = test.Outcome, test.Elapsed, rewrite(test.Output)
+			rung.Outcome, rung.Hangs, rung.Elapsed, rung.Output = test.Outcome, hangs, test.Elapsed, rewrite(test.Output)
 			if test.Outcome == gotest.Skip {
 				_, rung.Why, _ = strings.Cut(test.Output, ": ") // after file:line
 				rung.Why = strings.TrimSpace(rung.Why)

@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"coracle/internal/exercise"
 	"coracle/internal/gotest"
+	"coracle/internal/screen"
 	"coracle/internal/workshop"
 )
 
@@ -80,4 +82,34 @@ func TestDeclared_SignaturesWithoutNames(t *testing.T) {
 	src := "package p\nimport \"os\"\nvar _ = todo(\"1\")\ntype T struct{}\nconst C = 1\nfunc F(a, b int, f *os.File) (n int, err error) { return }\nfunc (t *T) M() {}\nfunc (t *T) m() {}\nfunc G() error { return nil }\n"
 	assert.Equal(t, map[string]string{"T": "a type", "C": "a const", "F": "func(int, int, *os.File) (int, error)", "M": "func()", "G": "func() error"}, declared([]byte(src)))
 	assert.Nil(t, declared([]byte("package p\nfunc {")))
+}
+
+func TestRunAll_AHangEndsItsExerciseOnly(t *testing.T) {
+	es := exercise.All()[:2]
+	rep := &Report{Dir: es[0].Dir(), Trials: []Trial{{Exercise: es[0]}, {Exercise: es[1]}}}
+	var asked [][]string
+	run := func(_ context.Context, _, _ string, o gotest.Options) (*gotest.Result, error) {
+		asked = append(asked, o.Run)
+		if len(asked) == 1 {
+			return &gotest.Result{Exit: 2, Tests: []gotest.Test{{Name: es[0].Rungs[0].Test, Outcome: gotest.Unended, Output: "panic: test timed out after 30s\n"}}}, nil
+		}
+		res := &gotest.Result{}
+		for _, name := range o.Run {
+			res.Tests = append(res.Tests, gotest.Test{Name: name, Outcome: gotest.Pass})
+		}
+		return res, nil
+	}
+	tree := &workshop.Tree{Root: t.TempDir()}
+	require.NoError(t, runAll(t.Context(), tree, rep, Options{Run: run, Note: func(string) {}}, "bin", nil))
+	require.Len(t, asked, 2, "one wait")
+	for _, r := range es[0].Rungs {
+		assert.NotContains(t, asked[1], r.Test)
+	}
+	assert.Len(t, asked[1], len(es[1].Rungs))
+	assert.Equal(t, []Verdict{Failed, Passed}, []Verdict{rep.Trials[0].Verdict, rep.Trials[1].Verdict})
+	var out strings.Builder
+	rep.Write(&screen.Screen{Writer: &out, Width: 80}, false)
+	assert.Contains(t, out.String(), "✗ hangs")
+	assert.Contains(t, out.String(), ": does not end: ")
+	assert.NotContains(t, out.String(), "Also failing")
 }

@@ -75,6 +75,8 @@ func (t *Trial) writeRungs(s *screen.Screen, verbose bool) {
 		switch {
 		case r.Outcome == NotReached:
 			style, mark = screen.Dim, "· not reached"
+		case r.Hangs:
+			style, mark = screen.Red, "✗ hangs"
 		case r.Outcome == gotest.Unended:
 			style, mark = screen.Red, "✗ crashed"
 		case r.Failed():
@@ -119,7 +121,7 @@ func (r *Report) laterFailures(after string) (names []string) {
 			names = append(names, t.Exercise.ID)
 		}
 		for _, rung := range t.Rungs {
-			if rung.Failed() && rung.Name != after {
+			if rung.Failed() && rung.Outcome != NotReached && rung.Name != after {
 				names = append(names, rung.Name)
 			}
 		}
@@ -141,6 +143,9 @@ func (c *CompileError) write(s *screen.Screen, what string, verbose bool) {
 }
 
 func describe(r *Rung) string {
+	if r.Hangs {
+		return "does not end: a loop, or a wait for what never comes"
+	}
 	switch r.Outcome {
 	case gotest.Unended:
 		return "ended the whole test process"
