@@ -1,0 +1,29 @@
+package images
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"coracle/internal/sandbox"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "03-images", Reexec: helper}))
+}
+
+// helpers are what the test binary does when it is executed as "test:NAME ARG…".
+var helpers = map[string]func(arg ...string) error{}
+
+func helper() {
+	name, ok := strings.CutPrefix(os.Args[0], "test:")
+	if !ok {
+		return
+	}
+	if err := helpers[name](os.Args[1:]...); err != nil {
+		fmt.Fprintln(os.Stderr, name, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
