@@ -1,0 +1,147 @@
+package images
+
+import (
+	"archive/tar"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// DiffOptions say what a layer must not tell about the machine it was made on.
+type DiffOptions struct {
+	Epoch  time.Time // every time that is later becomes this; zero: none does
+	Owners Owners    // how owners are kept
+}
+
+// Diff writes the upper folder of an overlay as a layer, a plain tar. The same
+// tree gives the same bytes, whoever made it, whenever.
+func Diff(ctx context.Context, upper string, w io.Writer, o DiffOptions) error {
+	root, err := os.OpenRoot(upper)
+	if err != nil {
+		return fmt.Errorf("diff: %w", err)
+	}
+	defer root.Close()
+	d := refDiff{ctx, root, o, tar.NewWriter(w), map[uint64]string{}}
+	// In lexical order, which no file system's own is.
+	if err := fs.WalkDir(root.FS(), ".", d.visit); err != nil {
+		return fmt.Errorf("diff: %w", err)
+	}
+	return d.out.Close()
+}
+
+type refDiff struct {
+	ctx   context.Context
+	root  *os.Root
+	o     DiffOptions
+	out   *tar.Writer
+	names map[uint64]string // of files with several names, by inode: the first
+}
+
+func (d *refDiff) visit(name string, e fs.DirEntry, err error) error {
+	if err == nil {
+		err = d.ctx.Err()
+	}
+	if err != nil {
+		return err
+	}
+	fi, err := e.Info()
+	if err == nil {
+		err = d.entry(name, fi, fi.Sys().(*syscall.Stat_t))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", shortName(name), because(err))
+	}
+	return nil
+}
+
+func (d *refDiff) entry(name string, fi fs.FileInfo, st *syscall.Stat_t) error {
+	dir, base := path.Split(name)
+	kind := fi.Mode().Type()
+	if kind == fs.ModeDevice|fs.ModeCharDevice && st.Rdev == 0 {
+		return d.out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: dir + whiteoutPrefix + base})
+	}
+	if strings.HasPrefix(base, whiteoutPrefix) {
+		return fmt.Errorf("no layer can hold a file called %s…", whiteoutPrefix)
+	}
+	h := &tar.Header{
+		Typeflag: tar.TypeReg, Name: name, Mode: int64(st.Mode & 0o7777), Uid: int(st.Uid), Gid: int(st.Gid),
+		ModTime: fi.ModTime().Truncate(time.Second), Format: tar.FormatPAX,
+	}
+	if !d.o.Epoch.IsZero() && h.ModTime.After(d.o.Epoch) {
+		h.ModTime = d.o.Epoch
+	}
+	if d.o.Owners == Single {
+		h.Uid, h.Gid = 0, 0
+	}
+	if !fi.IsDir() && st.Nlink > 1 {
+		if first, ok := d.names[st.Ino]; ok {
+			h.Typeflag, h.Linkname = tar.TypeLink, first
+			return d.out.WriteHeader(h)
+		}
+		d.names[st.Ino] = name
+	}
+	switch kind {
+	case fs.ModeDir:
+		h.Typeflag, h.Name = tar.TypeDir, name+"/"
+		return d.open(name, h, func(f *os.File, a attributes) error {
+			err := d.out.WriteHeader(h)
+			if err == nil && a.Opaque {
+				err = d.out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: path.Join(name, opaqueName)})
+			}
+			return err
+		})
+	case 0:
+		h.Size = fi.Size()
+		return d.open(name, h, func(f *os.File, _ attributes) error {
+			if err := d.out.WriteHeader(h); err != nil {
+				return err
+			}
+			// A file that grows meanwhile is cut, one that shrinks is an error.
+			_, err := io.CopyN(d.out, f, h.Size)
+			if err == io.EOF {
+				err = fmt.Errorf("it became shorter while it was read: %w", io.ErrUnexpectedEOF)
+			}
+			return err
+		})
+	case fs.ModeSymlink:
+		h.Typeflag = tar.TypeSymlink
+		var err error
+		if h.Linkname, err = d.root.Readlink(name); err != nil {
+			return err
+		}
+		return d.out.WriteHeader(h)
+	case fs.ModeNamedPipe:
+		h.Typeflag = tar.TypeFifo
+		return d.out.WriteHeader(h)
+	case fs.ModeSocket: // nothing without the process that made it
+		return nil
+	}
+	return fmt.Errorf("a device node, which no image may hold")
+}
+
+// open opens a file or folder and completes its header from its attributes.
+func (d *refDiff) open(name string, h *tar.Header, then func(*os.File, attributes) error) error {
+	f, err := d.root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	a, err := readAttributes(f, h.Uid, h.Gid, d.o.Owners)
+	if err != nil {
+		return err
+	}
+	h.Uid, h.Gid = a.Uid, a.Gid
+	for name, value := range a.Xattrs {
+		if h.PAXRecords == nil {
+			h.PAXRecords = map[string]string{}
+		}
+		h.PAXRecords[paxXattr+name] = value
+	}
+	return then(f, a)
+}

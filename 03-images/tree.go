@@ -1,0 +1,279 @@
+package images
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ApplyOptions are what Apply may do and how.
+type ApplyOptions struct {
+	MaxBytes   int64  // of the tar, and of its files' sizes together; 0: DefaultMaxBytes
+	MaxEntries int    // files and folders; 0: DefaultMaxEntries
+	Owners     Owners // how owners are kept
+	// Plain: no overlay will hide a file. The folder holds the layers below already;
+	// what a whiteout names is removed, and what an entry names is replaced.
+	Plain bool
+}
+
+// Applied is what Apply did.
+type Applied struct {
+	// Implicit are the folders that no entry named, parents first, "." too. AddLayer
+	// gives them what they have in the layers below.
+	Implicit []string
+	Size     int64 // bytes of all files
+	Entries  int   // files and folders
+}
+
+const (
+	DefaultMaxBytes   = 32 << 30
+	DefaultMaxEntries = 2 << 20
+
+	maxRemembered = 64 << 20 // bytes of names that are kept in memory until the end
+)
+
+// A tree is the folder that a layer is unpacked into. Names are slash-separated,
+// clean and relative. Folders that a name needs are made.
+//
+// Nothing leads outside: the folder of a name is opened through os.Root, which
+// follows a symbolic link only inside; what is done there is done to one name in
+// that folder by the *at system calls, which follow no link at all. Files of a layer
+// come folder by folder, so the last folder is kept open.
+type tree struct {
+	root    *os.Root
+	o       ApplyOptions
+	applied Applied
+	folders map[string]folder
+	made    map[string]bool // Plain: what is this layer's and not one's below
+	room    int             // for names
+
+	at  string // the folder that is open
+	dir *os.File
+	buf []byte
+}
+
+// A folder gets its mode and time when all is in it: both would stand in the way,
+// or change, before.
+type folder struct {
+	mode  uint32
+	mtime time.Time
+	named bool
+}
+
+var errTwice = errors.New("a second entry of this name")
+
+func openTree(dir string, o ApplyOptions) (*tree, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	o.MaxBytes = cmp.Or(o.MaxBytes, DefaultMaxBytes)
+	o.MaxEntries = cmp.Or(o.MaxEntries, DefaultMaxEntries)
+	return &tree{
+		root: root, o: o, room: maxRemembered, buf: make([]byte, 256<<10),
+		folders: map[string]folder{".": {}}, made: map[string]bool{},
+	}, nil
+}
+
+func (t *tree) Close() error {
+	t.leave()
+	return t.root.Close()
+}
+
+func (t *tree) leave() {
+	if t.dir != nil {
+		t.dir.Close()
+		t.dir = nil
+	}
+}
+
+// parent opens the folder of name, as t.dir, and returns the last part of name.
+func (t *tree) parent(name string) (base string, err error) {
+	dir, base := path.Split(name)
+	dir = path.Clean(dir)
+	if t.dir != nil && t.at == dir {
+		return base, nil
+	}
+	t.leave()
+	f, err := t.open(dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		if err = t.fold(dir); err == nil {
+			f, err = t.open(dir)
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	t.at, t.dir = dir, f
+	if t.o.Plain {
+		return base, eachPrefix(dir, t.mine)
+	}
+	return base, nil
+}
+
+// open never waits, also where a name is a fifo's.
+func (t *tree) open(dir string) (*os.File, error) {
+	return t.root.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
+}
+
+// fold makes a folder that no entry named, and those that it is in.
+func (t *tree) fold(dir string) error {
+	return eachPrefix(dir, func(dir string) error {
+		fi, err := t.root.Lstat(dir)
+		if err == nil && (fi.IsDir() || fi.Mode().Type() == fs.ModeSymlink) {
+			return nil
+		}
+		if err = t.clear(dir); err == nil {
+			err = t.root.Mkdir(dir, 0o700)
+		}
+		if err == nil {
+			err = t.note(dir, folder{mode: 0o755})
+		}
+		return err
+	})
+}
+
+func eachPrefix(name string, f func(string) error) error {
+	for i := 1; i <= len(name); i++ {
+		if i == len(name) || name[i] == '/' {
+			if err := f(name[:i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// note counts an entry, and remembers a folder for Settle.
+func (t *tree) note(name string, f folder) error {
+	if t.folders[name] == (folder{}) {
+		if err := t.remember(name); err != nil {
+			return err
+		}
+	}
+	t.folders[name] = f
+	return t.count()
+}
+
+func (t *tree) count() error {
+	if t.applied.Entries++; t.applied.Entries > t.o.MaxEntries {
+		return fmt.Errorf("more than %d files: %w", t.o.MaxEntries, ErrTooLarge)
+	}
+	return nil
+}
+
+// remember says whether there is room for one more name in memory.
+func (t *tree) remember(name string) error {
+	if t.room -= len(name) + 64; t.room < 0 {
+		return fmt.Errorf("more than %d bytes of names: %w", maxRemembered, ErrTooLarge)
+	}
+	return nil
+}
+
+// mine notes that a name is this layer's.
+func (t *tree) mine(name string) error {
+	if t.made[name] {
+		return nil
+	}
+	t.made[name] = true
+	return t.remember(name)
+}
+
+// clear makes room for an entry. In a plain folder what a layer below put there
+// goes; all else is a second entry.
+func (t *tree) clear(name string) error {
+	if !t.o.Plain {
+		return nil
+	}
+	if t.made[name] {
+		return errTwice
+	}
+	t.leave()
+	if err := t.root.RemoveAll(name); err != nil {
+		return err
+	}
+	return t.mine(name)
+}
+
+// place opens the folder for an entry that is new.
+func (t *tree) place(name string) (base string, err error) {
+	if err := t.count(); err != nil {
+		return "", err
+	}
+	if err := t.clear(name); err != nil {
+		return "", err
+	}
+	return t.parent(name)
+}
+
+// once words the error of making a name that is there.
+func once(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return errTwice
+	}
+	return err
+}
+
+// Settle gives the folders their modes and times. Nothing is put into one afterwards.
+func (t *tree) Settle() (Applied, error) {
+	names := make([]string, 0, len(t.folders))
+	for name, f := range t.folders {
+		names = append(names, name)
+		if !f.named {
+			t.applied.Implicit = append(t.applied.Implicit, name)
+		}
+	}
+	slices.Sort(t.applied.Implicit)
+	slices.SortFunc(names, func(a, b string) int { return strings.Compare(b, a) }) // "." is the last but for names that begin with a lesser byte
+	for _, name := range names {
+		f := t.folders[name]
+		if name == "." && !f.named {
+			continue
+		}
+		base, err := t.parent(name)
+		if err != nil {
+			return t.applied, err
+		}
+		if err := unix.Fchmodat(int(t.dir.Fd()), base, f.mode, 0); err != nil {
+			return t.applied, fmt.Errorf("%s: chmod: %w", shortName(name), err)
+		}
+		if f.named {
+			if err := t.touch(base, f.mtime); err != nil {
+				return t.applied, err
+			}
+		}
+	}
+	return t.applied, nil
+}
+
+// because leaves the path out of an error: the entry is named once, by Apply.
+func because(err error) error {
+	var p *fs.PathError
+	var l *os.LinkError
+	var s *os.SyscallError
+	switch {
+	case errors.As(err, &p):
+		return fmt.Errorf("%s: %w", strings.TrimSuffix(p.Op, "at"), p.Err)
+	case errors.As(err, &l):
+		return fmt.Errorf("%s: %w", strings.TrimSuffix(l.Op, "at"), l.Err)
+	case errors.As(err, &s):
+		return s.Err
+	}
+	return err
+}
+
+// shortName is an entry's name for an error: one line, whatever is in it.
+func shortName(name string) string {
+	if len(name) > 100 {
+		return fmt.Sprintf("%.60q…%q", name, name[len(name)-30:])
+	}
+	return fmt.Sprintf("%q", name)
+}
