@@ -101,6 +101,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 // Errors: ErrMismatch, naming what came and what was wanted, if size or digest
 // differ. The partial file is then gone: nothing good can come of it.
 func (w *Writer) Commit() (Descriptor, error) {
+	if w.file == nil {
+		return Descriptor{}, os.ErrClosed
+	}
 	defer w.Close()
 	got := Descriptor{MediaType: w.want.MediaType, Digest: digest.NewDigest(digest.SHA256, w.hash), Size: w.size}
 	if w.want.Digest != "" && (got.Digest != w.want.Digest || w.want.Size >= 0 && got.Size != w.want.Size) {

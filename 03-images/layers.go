@@ -133,6 +133,13 @@ type Snapshot struct {
 
 var ids = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}$`)
 
+// TemporaryID begins the id of a snapshot that its maker removes before it gives
+// Share back, as a build does. One that is found without is left by a crash.
+const TemporaryID = "tmp-"
+
+// Temporary says whether Collect may remove the snapshot.
+func (sn *Snapshot) Temporary() bool { return strings.HasPrefix(sn.ID, TemporaryID) }
+
 func checkID(id string) error {
 	if !ids.MatchString(id) || id == "lock" {
 		return fmt.Errorf("snapshot %q: want letters, digits, - and _", cut(id))

@@ -74,27 +74,41 @@ func (s *Store) Alone(ctx context.Context) (unlock func(), err error) {
 
 // lock waits until ctx ends. flock(2) cannot be asked to give up, so it is asked
 // again and again. The lock is the open file's: it ends with the process, however
-// that ends.
+// that ends. Whoever holds it may remove the file: who waited then begins anew.
 func lock(ctx context.Context, file string, how int) (unlock func(), err error) {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o644)
-	if err != nil {
-		return nil, err
-	}
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		err = unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
+		unlock, err = tryLock(file, how)
+		if unlock != nil {
+			return unlock, nil
 		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			break
+		if err != nil {
+			return nil, fmt.Errorf("lock %s: %w", file, err)
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
 			return nil, fmt.Errorf("lock %s, which another process holds: %w", file, ctx.Err())
 		case <-time.After(wait):
 		}
 	}
+}
+
+// tryLock returns nil, nil if another holds the lock.
+func tryLock(file string, how int) (unlock func(), err error) {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	var locked, named unix.Stat_t
+	err = unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
+	if err == nil {
+		err = unix.Fstat(int(f.Fd()), &locked)
+	}
+	if err == nil && unix.Stat(file, &named) == nil && named.Ino == locked.Ino {
+		return func() { f.Close() }, nil
+	}
 	f.Close()
-	return nil, fmt.Errorf("lock %s: %w", file, err)
+	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
+		err = nil
+	}
+	return nil, err
 }

@@ -116,12 +116,16 @@ func (s *Store) readIndex() (v1.Index, error) {
 	return index, nil
 }
 
+// writeLayout makes the two files of an image layout. Another process may be doing
+// so at this moment, and may have given a name by now.
 func (s *Store) writeLayout() error {
 	file := s.Path(v1.ImageLayoutFile)
 	if _, err := os.Stat(file); err == nil {
 		return nil
 	}
-	return errors.Join(
-		WriteFile(s.Path("index.json"), []byte(`{"schemaVersion":2,"mediaType":"`+v1.MediaTypeImageIndex+`","manifests":[]}`)),
-		WriteFile(file, []byte(`{"imageLayoutVersion":"`+v1.ImageLayoutVersion+`"}`)))
+	err := s.changeIndex(context.Background(), func(list []Descriptor) ([]Descriptor, error) { return list, nil })
+	if err != nil {
+		return err
+	}
+	return WriteFile(file, []byte(`{"imageLayoutVersion":"`+v1.ImageLayoutVersion+`"}`))
 }
