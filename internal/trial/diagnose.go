@@ -34,6 +34,9 @@ func diagnose(t *workshop.Tree, tr *Trial) string {
 	var output strings.Builder
 	var fails []string
 	for _, r := range tr.Rungs {
+		if r.Hangs { // it failed by what it did not reach; mistakes that wait have deadlines
+			return ""
+		}
 		if r.Outcome == gotest.Fail || r.Outcome == gotest.Unended {
 			output.WriteString(r.Output)
 			fails = append(fails, r.Test)

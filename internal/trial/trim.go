@@ -8,7 +8,7 @@ import (
 var (
 	frame   = regexp.MustCompile(`^\t\S+\.go:\d+`)
 	logLine = regexp.MustCompile(`^\S+\.go:\d+: `)
-	foreign = regexp.MustCompile(`^\t(/|\S*_test\.go)`)
+	foreign = regexp.MustCompile(`^\t(/|\S*_test\.go|_testmain\.go|internal/)`)
 )
 
 // Trim leaves of a test's output what a person reads: no common indentation, and
@@ -26,6 +26,7 @@ func Trim(output string) string {
 				kept = append(kept, "  at "+place+", "+function(line))
 			}
 		case frame.MatchString(line):
+		case line == "" && len(kept) > 0 && kept[len(kept)-1] == "":
 		default:
 			kept = append(kept, line)
 		}

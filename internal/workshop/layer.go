@@ -38,6 +38,9 @@ func (t *Tree) Borrow(mine ...string) (l Layer, borrowed []exercise.Exercise, er
 			return nil, nil, err
 		}
 		if s != Yours && !keep[e.ID] {
+			if _, err := os.Stat(t.Path(e.Solution())); err != nil {
+				return nil, nil, fmt.Errorf("nothing to borrow for %s; git checkout solutions brings it back: %w", e.ID, err)
+			}
 			borrowed = append(borrowed, e)
 		}
 	}
