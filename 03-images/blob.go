@@ -156,15 +156,19 @@ func (b *Blobs) Open(d Descriptor) (io.ReadCloser, error) {
 	return &refVerified{f, d, sha256.New(), 0}, nil
 }
 
+// refVerified has Read and Close and no more: were the file embedded, io.Copy would
+// find its WriteTo, and go past Read.
 type refVerified struct {
-	*os.File
+	file *os.File
 	want Descriptor
 	hash hash.Hash
 	size int64
 }
 
+func (v *refVerified) Close() error { return v.file.Close() }
+
 func (v *refVerified) Read(p []byte) (int, error) {
-	n, err := v.File.Read(p)
+	n, err := v.file.Read(p)
 	v.hash.Write(p[:n])
 	v.size += int64(n)
 	// At the last byte, not at the end of the file: a reader that knows the size may

@@ -1,0 +1,232 @@
+package images
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"coracle/internal/check"
+)
+
+var text = []byte("what was shipped")
+
+func descriptor(data []byte) Descriptor {
+	return Descriptor{MediaType: "text/plain", Digest: digest.FromBytes(data), Size: int64(len(data))}
+}
+
+func create(t *testing.T, b *Blobs, want Descriptor) *Writer {
+	t.Helper()
+	w, err := check.Within(t, "Create", "its return", func() (*Writer, error) { return b.Create(t.Context(), want) })
+	check.NoError(t, "Create", err)
+	t.Cleanup(func() { w.Close() })
+	return w
+}
+
+func TestBlob_IsThereOnceCommitted(t *testing.T) {
+	for _, want := range []Descriptor{descriptor(text), {MediaType: "text/plain"}} {
+		s := newStore(t)
+		b := s.Blobs()
+		d := descriptor(text)
+		w := create(t, b, want)
+		for _, half := range [][]byte{text[:5], text[5:]} {
+			n, err := w.Write(half)
+			check.NoError(t, "Write", err)
+			check.Equal(t, "bytes written", len(half), n)
+		}
+		check.True(t, "the blob before Commit", !b.Has(d.Digest), "there", "not there",
+			check.Often(true, "it grows under its last name: who looks now takes half for the whole"))
+		got, err := w.Commit()
+		check.NoError(t, "Commit", err)
+		check.Equal(t, "Commit's descriptor", d, got)
+		data, err := os.ReadFile(s.Path("blobs", "sha256", d.Digest.Encoded()))
+		check.NoError(t, "read the blob's file", err)
+		check.Equal(t, "the blob's file", string(text), string(data))
+		check.NoError(t, "Close after Commit", w.Close())
+		check.Equal(t, "ingest/ afterwards", "", list(t, s.Path("ingest")))
+		_, err = b.Create(t.Context(), d)
+		check.ErrorIs(t, "Create of a blob that is there", err, fs.ErrExist)
+	}
+	s := newStore(t)
+	w := create(t, s.Blobs(), Descriptor{})
+	w.Write(text)
+	check.NoError(t, "Close without Commit", w.Close())
+	check.Equal(t, "ingest/ after a blob without a digest was given up", "", list(t, s.Path("ingest")))
+	_, err := w.Commit()
+	check.True(t, "Commit after Close", err != nil, "no error", "an error")
+}
+
+func TestCommit_RefusesWhatIsNotTheBlob(t *testing.T) {
+	s := newStore(t)
+	b := s.Blobs()
+	other := bytes.Repeat([]byte("x"), len(text))
+	for _, c := range []struct {
+		what string
+		want Descriptor
+		data []byte
+	}{
+		{"other bytes of the same number", descriptor(text), other},
+		{"the beginning alone", descriptor(text), text[:7]},
+		{"nothing", descriptor(text), nil},
+		{"the right digest, but fewer bytes than announced", Descriptor{Digest: digest.FromBytes(text), Size: 99}, text},
+		{"another digest, the size not known", Descriptor{Digest: digest.FromBytes(text), Size: -1}, other},
+	} {
+		w := create(t, b, c.want)
+		_, err := w.Write(c.data)
+		check.NoError(t, "Write", err)
+		_, err = w.Commit()
+		check.ErrorIs(t, "Commit of "+c.what, err, ErrMismatch)
+		check.ErrorHas(t, "its error", err, []string{c.want.Digest.Encoded(), digest.FromBytes(c.data).Encoded()})
+		check.True(t, "the blob afterwards", !b.Has(c.want.Digest), "there", "not there")
+		w = create(t, b, c.want)
+		check.Equal(t, "Offset of the next try", int64(0), w.Offset(), check.Often(true, "the false bytes are kept: every further try fails too"))
+		w.Close()
+	}
+
+	w := create(t, b, descriptor(text))
+	_, err := w.Write(append(text[:len(text):len(text)], '!'))
+	check.ErrorIs(t, "Write of more than was announced", err, ErrTooLarge)
+	check.Equal(t, "what is in the file then", int64(0), w.Offset())
+
+	for _, d := range []string{"sha256:../../../etc/passwd", "sha256:" + strings.Repeat("/", 64), "sha512:" + strings.Repeat("a", 128), "md5:00", "x"} {
+		_, err := b.Create(t.Context(), Descriptor{Digest: digest.Digest(d), Size: 1})
+		check.True(t, "Create of "+d, err != nil, "no error", "an error that names it", check.Often(true, "a digest becomes a path as it is"))
+		_, err = b.Open(Descriptor{Digest: digest.Digest(d), Size: 1})
+		check.ErrorIs(t, "Open of "+d, err, ErrNotFound)
+	}
+}
+
+func TestOpen_Verifies(t *testing.T) {
+	s := newStore(t)
+	b := s.Blobs()
+	d, err := b.Put("text/plain", text)
+	check.NoError(t, "Put", err)
+	data, err := b.ReadAll(d, 100)
+	check.NoError(t, "ReadAll", err)
+	check.Equal(t, "ReadAll", string(text), string(data))
+	_, err = b.ReadAll(d, 3)
+	check.ErrorIs(t, "ReadAll of 16 bytes, 3 allowed", err, ErrTooLarge)
+	_, err = b.Open(descriptor([]byte("nowhere")))
+	check.ErrorIs(t, "Open of a blob that is not there", err, ErrNotFound)
+	empty, err := b.Put("text/plain", nil)
+	check.NoError(t, "Put of an empty blob", err)
+	data, err = b.ReadAll(empty, 0)
+	check.NoError(t, "ReadAll of an empty blob", err)
+	check.Equal(t, "its bytes", 0, len(data))
+
+	for what, now := range map[string][]byte{
+		"one byte altered":      append([]byte("W"), text[1:]...),
+		"the last byte missing": text[:len(text)-1],
+		"one byte more":         append(text[:len(text):len(text)], '!'),
+		"emptied":               nil,
+	} {
+		check.NoError(t, "damage the blob", os.WriteFile(b.Path(d.Digest), now, 0o644))
+		for _, size := range []int64{d.Size, -1} {
+			r, err := b.Open(Descriptor{Digest: d.Digest, Size: size})
+			if err == nil {
+				_, err = io.Copy(io.Discard, r)
+				r.Close()
+			}
+			_, around := r.(io.WriterTo)
+			check.ErrorIs(t, fmt.Sprintf("to read the blob, %s, size %d", what, size), err, ErrMismatch,
+				check.Often(around, "os.File is embedded: io.Copy finds its WriteTo and goes past Read"),
+				check.Often(err == nil, "the digest is compared when it is written, but disks and people change files"))
+		}
+		r, err := b.Open(d)
+		if err == nil {
+			_, err = io.ReadFull(r, make([]byte, d.Size))
+			r.Close()
+		}
+		check.True(t, "to read as many bytes as the blob has, "+what, err != nil, "no error", "an error",
+			check.Often(true, "it is verified at the end of the file only: who knows the size never reads on to there"))
+	}
+}
+
+func TestCreate_GoesOnWhereItBrokeOff(t *testing.T) {
+	s := newStore(t)
+	b := s.Blobs()
+	w := create(t, b, descriptor(text))
+	w.Write(text[:7])
+	check.NoError(t, "Close of half a blob", w.Close())
+	w = create(t, b, descriptor(text))
+	check.Equal(t, "Offset of the next try", int64(7), w.Offset())
+	_, err := w.Write(text[7:])
+	check.NoError(t, "Write of the rest", err)
+	_, err = w.Commit()
+	check.NoError(t, "Commit", err, check.Often(errors.Is(err, ErrMismatch), "what was there before is not hashed again"))
+	data, _ := os.ReadFile(b.Path(descriptor(text).Digest))
+	check.Equal(t, "the blob's file", string(text), string(data))
+
+	// A file that is longer than the blob is no beginning of it.
+	other := descriptor([]byte("short"))
+	check.NoError(t, "write a partial file", os.WriteFile(s.Path("ingest", other.Digest.Encoded()), []byte("far too long"), 0o644))
+	w = create(t, b, other)
+	check.Equal(t, "Offset where too much was there", int64(0), w.Offset())
+	_, err = w.Write([]byte("short"))
+	check.NoError(t, "Write", err)
+	_, err = w.Commit()
+	check.NoError(t, "Commit", err)
+}
+
+func TestCreate_OneAtATime(t *testing.T) {
+	s := newStore(t)
+	b := s.Blobs()
+	d := descriptor(text)
+	w := create(t, b, d)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := check.Within(t, "a second Create, its context ends", "its return", func() (*Writer, error) { return b.Create(ctx, d) })
+	check.ErrorIs(t, "a second Create, its context ends", err, context.DeadlineExceeded,
+		check.Often(err == nil, "two write to one file"))
+	second := make(chan error, 1)
+	go func() {
+		_, err := b.Create(t.Context(), d)
+		second <- err
+	}()
+	create(t, b, Descriptor{}).Close() // of other blobs nobody waits
+	create(t, b, descriptor([]byte("another"))).Close()
+	w.Write(text)
+	_, err = w.Commit()
+	check.NoError(t, "Commit", err)
+	_, err = check.Within(t, "a second Create, the first is done", "its return", func() (int, error) { return 0, <-second })
+	check.ErrorIs(t, "a second Create, the first is done", err, fs.ErrExist,
+		check.Often(err == nil, "the blob is looked for before the lock is held"))
+}
+
+// grow begins a blob and stands still.
+func init() {
+	helpers["grow"] = func(arg ...string) error {
+		s, err := Open(arg[0], Kernel)
+		if err != nil {
+			return err
+		}
+		w, err := s.Blobs().Create(context.Background(), descriptor(text))
+		if err != nil {
+			return err
+		}
+		w.Write(text[:9])
+		fmt.Println("growing")
+		select {}
+	}
+}
+
+func TestCreate_AfterAProcessThatWasKilled(t *testing.T) {
+	s := newStore(t)
+	cmd := another(t.Context(), "grow", s.Path())
+	out, err := cmd.StdoutPipe()
+	check.NoError(t, "pipe", err)
+	check.NoError(t, "start another process", cmd.Start())
+	io.ReadFull(out, make([]byte, 8))
+	check.NoError(t, "kill it", cmd.Process.Kill())
+	cmd.Wait()
+	w := create(t, s.Blobs(), descriptor(text))
+	check.Equal(t, "Offset after a process was killed at byte 9", int64(9), w.Offset())
+}
