@@ -140,6 +140,9 @@ func TestOpen_Verifies(t *testing.T) {
 				check.Often(around, "os.File is embedded: io.Copy finds its WriteTo and goes past Read"),
 				check.Often(err == nil, "the digest is compared when it is written, but disks and people change files"))
 		}
+		if len(now) > len(text) {
+			continue // so many are the blob, and true
+		}
 		r, err := b.Open(d)
 		if err == nil {
 			_, err = io.ReadFull(r, make([]byte, d.Size))

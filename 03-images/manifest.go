@@ -46,7 +46,10 @@ func ParseManifest(mediaType string, data []byte) (*v1.Manifest, error) {
 			return nil, fmt.Errorf("layer %d is %q: want a tar archive, plain, gzip or zstd", i+1, cut(l.MediaType))
 		}
 	}
-	return &m.Manifest, refCheck(append(m.Layers, m.Config))
+	if err := refCheck(append(m.Layers, m.Config)...); err != nil {
+		return nil, err
+	}
+	return &m.Manifest, nil
 }
 
 // ParseIndex reads an index of images: OCI's, or Docker's manifest list.
@@ -71,7 +74,10 @@ func ParseIndex(mediaType string, data []byte) (*v1.Index, error) {
 	for i := range x.Manifests {
 		x.Manifests[i].MediaType = ociType(x.Manifests[i].MediaType)
 	}
-	return &x.Index, refCheck(x.Manifests)
+	if err := refCheck(x.Manifests...); err != nil {
+		return nil, err
+	}
+	return &x.Index, nil
 }
 
 // ParseConfig reads an image's config: what to run, and the layers' diff IDs.
@@ -115,7 +121,7 @@ func refParse(outside string, data []byte, v any, inside *string, want string) e
 	return nil
 }
 
-func refCheck(list []Descriptor) error {
+func refCheck(list ...Descriptor) error {
 	for _, d := range list {
 		if err := checkDigest(d.Digest); err != nil {
 			return err
