@@ -131,13 +131,13 @@ func addLayer(t testing.TB, s *Store, name, parent string, fill func(dir string)
 func files(t testing.TB, names ...string) func(dir string) Applied {
 	return func(dir string) Applied {
 		for _, name := range names {
-			fileAt(t, filepath.Join(dir, name), name)
+			putFile(t, filepath.Join(dir, name), name)
 		}
 		return Applied{}
 	}
 }
 
-func fileAt(t testing.TB, path, text string) {
+func putFile(t testing.TB, path, text string) {
 	t.Helper()
 	check.NoError(t, "make the folder", os.MkdirAll(filepath.Dir(path), 0o755))
 	check.NoError(t, "write "+path, os.WriteFile(path, []byte(text), 0o644))
