@@ -73,10 +73,12 @@ func childAttr(spec *Spec, flags uintptr) *syscall.SysProcAttr {
 	return attr
 }
 
+// allCaps lists what the kernel knows. Whether it is in the bounding set here does
+// not count, as in a container it may not be: a new user namespace has a full one.
 func allCaps() []uintptr {
 	var caps []uintptr
 	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
-		if v, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0); err == nil && v == 1 {
+		if _, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0); err == nil {
 			caps = append(caps, c)
 		}
 	}

@@ -6,13 +6,22 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // DefaultIDMaps maps 0 to this process's own ids, and as many more from 1 on as
 // /etc/subuid and /etc/subgid give its user (subuid(5)), if there are any and the
-// tools newuidmap and newgidmap, which alone may write such a map.
+// tools newuidmap and newgidmap, which alone may write such a map. They are
+// set-user-ID root and do it by CAP_SYS_ADMIN: neither no_new_privs nor the bounding
+// set may stand against it, as in a container they often do.
 func DefaultIDMaps() (uids, gids []IDMap) {
 	uids, gids = []IDMap{{0, os.Geteuid(), 1}}, []IDMap{{0, os.Getegid(), 1}}
+	held, _ := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_ADMIN, 0, 0, 0)
+	stays, _ := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	if held == 0 || stays == 1 {
+		return uids, gids
+	}
 	for _, tool := range []string{"newuidmap", "newgidmap"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return uids, gids

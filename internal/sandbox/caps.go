@@ -7,11 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// allCaps lists the capabilities this kernel knows and this process may pass on.
+// allCaps lists the capabilities this kernel knows: all are in the bounding set of a
+// new user namespace, even if not in this process's, as in a container.
 func allCaps() []uintptr {
 	var caps []uintptr
 	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
-		if v, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0); err == nil && v == 1 {
+		if _, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0); err == nil {
 			caps = append(caps, c)
 		}
 	}

@@ -2,12 +2,15 @@ package sandbox
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Mode is how ids are mapped inside.
@@ -48,6 +51,11 @@ func SubRanges() (uids, gids subRange, err error) {
 		if _, err := exec.LookPath(tool); err != nil {
 			return uids, gids, fmt.Errorf("%s not found: apt-get install uidmap (Debian, Ubuntu) or dnf install shadow-utils (Fedora)", tool)
 		}
+	}
+	// The tools are set-user-ID root and write a map by this capability, which they
+	// cannot have in a container that lacks it.
+	if held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_ADMIN, 0, 0, 0); err == nil && held == 0 {
+		return uids, gids, errors.New("newuidmap has no effect below a bounding set without CAP_SYS_ADMIN: docker run --cap-add SYS_ADMIN …")
 	}
 	if uids, err = subRangeOf("/etc/subuid"); err != nil {
 		return uids, gids, err

@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -195,6 +196,32 @@ func TestIsolate_Rootless(t *testing.T) {
 	check.NoError(t, "isolate as an ordinary user, who said "+string(out), err)
 	check.Equal(t, "its id, map, setgroups, a file that it makes, capabilities",
 		fmt.Sprintf("0\n%10d %10d %10d\ndeny\nyes\nCapBnd:\t00000000a00425fb\n", 0, uid, 1), string(out))
+}
+
+// In a container of somebody else's the bounding set is not full, but that of a new
+// user namespace is.
+func TestIsolate_BelowABoundingSet(t *testing.T) {
+	needAll(t)
+	_, flags := hostRoot(t)
+	type result struct {
+		out []byte
+		err error
+	}
+	ran := make(chan result)
+	go func() {
+		runtime.LockOSThread() // which ends with this goroutine, and its bounding set with it
+		for _, c := range []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN} {
+			if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
+				ran <- result{err: err}
+				return
+			}
+		}
+		out, err := command(sh(flags, "hostname; grep ^CapBnd /proc/self/status")...).CombinedOutput()
+		ran <- result{out, err}
+	}()
+	r, _ := check.Within(t, "isolate without CAP_SYS_ADMIN in the bounding set", "it to end", func() (result, error) { return <-ran, nil })
+	check.NoError(t, "isolate without CAP_SYS_ADMIN in the bounding set, which said "+string(r.out), r.err)
+	check.Equal(t, "its host name and bounding set", "coracle\nCapBnd:\t00000000a00425fb\n", string(r.out))
 }
 
 // Whenever isolate is killed, nothing remains of what it started.

@@ -59,10 +59,10 @@ func TestLimit_OOMIsCalledSo(t *testing.T) {
 func TestLimit_CPUs(t *testing.T) {
 	need(t, limits)
 	begin := time.Now()
-	_, errs, status := limited(t, []string{"--cpus", "0.1", "--stats", "50ms"}, "burn", "60")
+	_, errs, status := limited(t, []string{"--cpus", "0.1", "--stats", "50ms"}, "burn", "120")
 	wall := time.Since(begin)
 	check.Equal(t, "the exit status", 0, status)
-	check.True(t, "60 ms of work at a tenth of a CPU", wall > 400*time.Millisecond, wall.String(), "at least 400ms")
+	check.True(t, "120 ms of work at a tenth of a CPU", wall > 400*time.Millisecond, wall.String(), "at least 400ms")
 	check.True(t, "what --stats 50ms prints", strings.Count(errs, " of 0.1 ") >= 3 && strings.Contains(errs, "throttled"), errs, "at least three lines with usage and throttling")
 	check.True(t, "its last line", strings.HasPrefix(errs[strings.LastIndex(strings.TrimSpace(errs), "\n")+1:], "limit: total: "), errs, "the total")
 }
