@@ -93,7 +93,7 @@ func nr(name string, args ...uint64) string {
 func TestKernel_DefaultLetsProgramsRun(t *testing.T) {
 	for _, c := range []struct{ want, command string }{
 		{"3", "echo a b c | wc -w"},
-		{"hello", "sh -c 'trap : INT; (sleep 0 & wait); echo hello'"},
+		{"hello", "sh -c '(sleep 0 & wait); echo hello'"},
 		{"apt", "apt-get --version | head -c 3"},
 		{"go version", "go version | head -c 10"},
 		{"1", "python3 -c 'import threading as t; x=[]; h=t.Thread(target=lambda: x.append(1)); h.start(); h.join(); print(*x)'"},
