@@ -76,7 +76,7 @@ func (t *tree) chown(base string, h *tar.Header) error {
 	if err := checkOwner(h); err != nil || t.o.Owners == Single {
 		return err
 	}
-	if err := unix.Fchownat(t.fd(), base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := unix.Fchownat(t.dir, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return chownError(h, err)
 	}
 	return nil

@@ -38,6 +38,7 @@ const (
 	DefaultMaxEntries = 2 << 20
 
 	maxRemembered = 64 << 20 // bytes of names that are kept in memory until the end
+	maxFolders    = 512      // folders in folders: each step to a file takes its time
 )
 
 // A tree is the folder that a layer is unpacked into. Names are slash-separated,
@@ -56,7 +57,7 @@ type tree struct {
 	room    int             // for names
 
 	at  string // the folder that is open
-	dir *os.File
+	dir int    // -1: none
 	buf []byte
 }
 
@@ -78,7 +79,7 @@ func openTree(dir string, o ApplyOptions) (*tree, error) {
 	o.MaxBytes = cmp.Or(o.MaxBytes, DefaultMaxBytes)
 	o.MaxEntries = cmp.Or(o.MaxEntries, DefaultMaxEntries)
 	return &tree{
-		root: root, o: o, room: maxRemembered, buf: make([]byte, 256<<10),
+		root: root, o: o, dir: -1, room: maxRemembered, buf: make([]byte, 256<<10),
 		folders: map[string]folder{".": {}}, made: map[string]bool{},
 	}, nil
 }
@@ -89,9 +90,9 @@ func (t *tree) Close() error {
 }
 
 func (t *tree) leave() {
-	if t.dir != nil {
-		t.dir.Close()
-		t.dir = nil
+	if t.dir >= 0 {
+		unix.Close(t.dir)
+		t.dir = -1
 	}
 }
 
@@ -99,57 +100,73 @@ func (t *tree) leave() {
 func (t *tree) parent(name string) (base string, err error) {
 	dir, base := path.Split(name)
 	dir = path.Clean(dir)
-	if t.dir != nil && t.at == dir {
+	if t.dir >= 0 && t.at == dir {
 		return base, nil
 	}
+	if len(name) >= unix.PathMax {
+		return "", unix.ENAMETOOLONG
+	}
+	if strings.Count(name, "/") > maxFolders {
+		return "", fmt.Errorf("more than %d folders deep: %w", maxFolders, ErrTooLarge)
+	}
 	t.leave()
-	f, err := t.open(dir)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		if err = t.fold(dir); err == nil {
-			f, err = t.open(dir)
-		}
+	if t.dir, err = t.walk(dir); err != nil {
+		return "", fmt.Errorf("its folder: %w", err)
 	}
-	if err != nil {
-		return "", err
-	}
-	t.at, t.dir = dir, f
-	if t.o.Plain {
-		return base, eachPrefix(dir, t.mine)
-	}
+	t.at = dir
 	return base, nil
 }
 
-// open never waits, also where a name is a fifo's.
-func (t *tree) open(dir string) (*os.File, error) {
-	return t.root.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
-}
-
-// fold makes a folder that no entry named, and those that it is in.
-func (t *tree) fold(dir string) error {
-	return eachPrefix(dir, func(dir string) error {
-		fi, err := t.root.Lstat(dir)
-		if err == nil && (fi.IsDir() || fi.Mode().Type() == fs.ModeSymlink) {
-			return nil
+// walk opens a folder, step by step, and makes what is missing. A symbolic link on
+// the way is os.Root's to follow.
+func (t *tree) walk(dir string) (fd int, err error) {
+	if fd, err = t.open("."); dir == "." {
+		return fd, err
+	}
+	for i := 1; i <= len(dir) && err == nil; i++ {
+		if i < len(dir) && dir[i] != '/' {
+			continue
 		}
-		if err = t.clear(dir); err == nil {
-			err = t.root.Mkdir(dir, 0o700)
+		at := dir[:i]
+		up := fd
+		fd, err = openFolder(up, path.Base(at))
+		if err == unix.ENOTDIR { // as a link is with O_NOFOLLOW
+			fd, err = t.open(at)
 		}
-		if err == nil {
-			err = t.note(dir, folder{mode: 0o755})
+		if t.o.Plain && errors.Is(err, unix.ENOTDIR) && t.replace(at) == nil {
+			err = unix.ENOENT
 		}
-		return err
-	})
-}
-
-func eachPrefix(name string, f func(string) error) error {
-	for i := 1; i <= len(name); i++ {
-		if i == len(name) || name[i] == '/' {
-			if err := f(name[:i]); err != nil {
-				return err
+		if err == unix.ENOENT {
+			if err = unix.Mkdirat(up, path.Base(at), 0o700); err == nil {
+				err = t.note(at, folder{mode: 0o755, mtime: time.Unix(0, 0)})
+			}
+			if err == nil {
+				fd, err = openFolder(up, path.Base(at))
 			}
 		}
+		if err == nil && t.o.Plain {
+			err = t.mine(at)
+		}
+		unix.Close(up)
 	}
-	return nil
+	if err != nil && fd >= 0 {
+		unix.Close(fd)
+	}
+	return fd, err
+}
+
+func openFolder(at int, base string) (int, error) {
+	return unix.Openat(at, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
+// open opens a folder by links that stay inside. It never waits, not for a fifo either.
+func (t *tree) open(dir string) (int, error) {
+	f, err := t.root.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer f.Close()
+	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 }
 
 // note counts an entry, and remembers a folder for Settle.
@@ -187,13 +204,10 @@ func (t *tree) mine(name string) error {
 	return t.remember(name)
 }
 
-// clear makes room for an entry. In a plain folder what a layer below put there
-// goes; all else is a second entry.
-func (t *tree) clear(name string) error {
-	if !t.o.Plain {
-		return nil
-	}
-	if t.made[name] {
+// replace removes what a layer below put into a plain folder. All else is a second
+// entry.
+func (t *tree) replace(name string) error {
+	if !t.o.Plain || t.made[name] {
 		return errTwice
 	}
 	t.leave()
@@ -208,8 +222,10 @@ func (t *tree) place(name string) (base string, err error) {
 	if err := t.count(); err != nil {
 		return "", err
 	}
-	if err := t.clear(name); err != nil {
-		return "", err
+	if t.o.Plain {
+		if err := t.replace(name); err != nil {
+			return "", err
+		}
 	}
 	return t.parent(name)
 }
@@ -232,7 +248,17 @@ func (t *tree) Settle() (Applied, error) {
 		}
 	}
 	slices.Sort(t.applied.Implicit)
-	slices.SortFunc(names, func(a, b string) int { return strings.Compare(b, a) }) // "." is the last but for names that begin with a lesser byte
+	// A folder after what is in it: its mode may be one that lets nobody in. One that
+	// an entry named last, in case it was made by two names.
+	slices.SortFunc(names, func(a, b string) int {
+		if named := t.folders[a].named; named != t.folders[b].named {
+			if named {
+				return 1
+			}
+			return -1
+		}
+		return strings.Compare(b, a)
+	})
 	for _, name := range names {
 		f := t.folders[name]
 		if name == "." && !f.named {
@@ -242,13 +268,11 @@ func (t *tree) Settle() (Applied, error) {
 		if err != nil {
 			return t.applied, err
 		}
-		if err := unix.Fchmodat(int(t.dir.Fd()), base, f.mode, 0); err != nil {
+		if err := unix.Fchmodat(t.dir, base, f.mode, 0); err != nil {
 			return t.applied, fmt.Errorf("%s: chmod: %w", shortName(name), err)
 		}
-		if f.named {
-			if err := t.touch(base, f.mtime); err != nil {
-				return t.applied, err
-			}
+		if err := t.touch(base, f.mtime); err != nil {
+			return t.applied, err
 		}
 	}
 	return t.applied, nil

@@ -15,21 +15,25 @@ import (
 // Mkdir makes a folder, or names one that is there. What it is like inside, and
 // when it was changed, Settle says.
 func (t *tree) Mkdir(name string, h *tar.Header) error {
-	fi, err := t.root.Lstat(name)
-	if err == nil && !fi.IsDir() {
-		if err = t.clear(name); err == nil {
-			err = fs.ErrNotExist
+	fd, err := -1, error(unix.ENOTDIR)
+	for err == unix.ENOTDIR {
+		base, err2 := t.parent(name)
+		if err2 != nil {
+			return err2
 		}
-	}
-	base, err2 := t.parent(name)
-	if err2 != nil {
-		return err2
+		if err := unix.Mkdirat(t.dir, base, 0o700); err != nil && err != unix.EEXIST {
+			return err
+		}
+		if fd, err = openFolder(t.dir, base); err == unix.ENOTDIR {
+			if err := t.replace(name); err != nil {
+				return err
+			}
+		}
 	}
 	if err != nil {
-		if err = unix.Mkdirat(t.fd(), base, 0o700); err != nil {
-			return once(err)
-		}
+		return err
 	}
+	defer unix.Close(fd)
 	if t.o.Plain {
 		if err := t.mine(name); err != nil {
 			return err
@@ -38,11 +42,6 @@ func (t *tree) Mkdir(name string, h *tar.Header) error {
 	if err := t.note(name, folder{uint32(h.Mode) & 0o7777, h.ModTime, true}); err != nil {
 		return err
 	}
-	fd, err := unix.Openat(t.fd(), base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
 	return t.own(fd, h)
 }
 
@@ -57,7 +56,7 @@ func (t *tree) File(name string, h *tar.Header, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	fd, err := unix.Openat(t.fd(), base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	fd, err := unix.Openat(t.dir, base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return once(err)
 	}
@@ -92,7 +91,7 @@ func (t *tree) Symlink(name string, h *tar.Header) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Symlinkat(h.Linkname, t.fd(), base); err != nil {
+	if err := unix.Symlinkat(h.Linkname, t.dir, base); err != nil {
 		return once(err)
 	}
 	if err := t.chown(base, h); err != nil {
@@ -107,13 +106,13 @@ func (t *tree) Fifo(name string, h *tar.Header) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Mkfifoat(t.fd(), base, 0o600); err != nil {
+	if err := unix.Mkfifoat(t.dir, base, 0o600); err != nil {
 		return once(err)
 	}
 	if err := t.chown(base, h); err != nil {
 		return err
 	}
-	if err := unix.Fchmodat(t.fd(), base, uint32(h.Mode)&0o7777, 0); err != nil {
+	if err := unix.Fchmodat(t.dir, base, uint32(h.Mode)&0o7777, 0); err != nil {
 		return err
 	}
 	return t.touch(base, h.ModTime)
@@ -139,7 +138,7 @@ func (t *tree) Whiteout(name string) error {
 		return err
 	}
 	var st unix.Stat_t
-	err = unix.Fstatat(t.fd(), base, &st, unix.AT_SYMLINK_NOFOLLOW)
+	err = unix.Fstatat(t.dir, base, &st, unix.AT_SYMLINK_NOFOLLOW)
 	switch {
 	case err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return t.Opaque(name)
@@ -152,7 +151,7 @@ func (t *tree) Whiteout(name string) error {
 		return err
 	}
 	// Any user may make this one device, since Linux 5.8.
-	if err := unix.Mknodat(t.fd(), base, unix.S_IFCHR, 0); err != nil {
+	if err := unix.Mknodat(t.dir, base, unix.S_IFCHR, 0); err != nil {
 		return fmt.Errorf("mknod of a whiteout: %w", err)
 	}
 	return nil
@@ -164,7 +163,7 @@ func (t *tree) Opaque(name string) error {
 		return err
 	}
 	if !t.o.Plain {
-		return setXattr(t.fd(), opaqueXattr, "y")
+		return setXattr(t.dir, opaqueXattr, "y")
 	}
 	list, err := fs.ReadDir(t.root.FS(), name)
 	for _, e := range list {
@@ -189,11 +188,9 @@ func (t *tree) prune(name string) error {
 	return t.Opaque(name)
 }
 
-func (t *tree) fd() int { return int(t.dir.Fd()) }
-
 func (t *tree) touch(base string, at time.Time) error {
 	ts := unix.Timespec{Sec: at.Unix(), Nsec: int64(at.Nanosecond())}
-	if err := unix.UtimesNanoAt(t.fd(), base, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := unix.UtimesNanoAt(t.dir, base, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return fmt.Errorf("set the time %v: %w", at, err)
 	}
 	return nil
