@@ -30,8 +30,8 @@ func (i *Image) Chain() digest.Digest {
 	return chain[len(chain)-1]
 }
 
-// maxDepth is how deep an index may be in an index.
-const maxDepth = 4
+// maxIndexes is how deep an index may be in an index.
+const maxIndexes = 4
 
 // Image finds an image by its full name, by the digest of its manifest, index or
 // config, or by the beginning of one, four digits at least, that only one image has.
@@ -106,7 +106,7 @@ func (s *Store) read(name string, target Descriptor, p v1.Platform) (*Image, err
 
 // readManifest follows indexes to the manifest of the platform.
 func (s *Store) readManifest(img *Image, p v1.Platform) error {
-	for range maxDepth {
+	for range maxIndexes {
 		data, err := s.Blobs().ReadAll(img.Manifest, MaxManifest)
 		if err != nil {
 			return err
@@ -135,5 +135,5 @@ func (s *Store) readManifest(img *Image, p v1.Platform) error {
 			return err
 		}
 	}
-	return fmt.Errorf("more than %d indexes in one another", maxDepth)
+	return fmt.Errorf("more than %d indexes in one another", maxIndexes)
 }
