@@ -95,10 +95,9 @@ func layerTar(t testing.TB, files ...layerFile) []byte {
 // putImage puts an image of these tars into the store, and gives it a name.
 func putImage(t testing.TB, s *Store, name string, layers ...[]byte) *Image {
 	t.Helper()
-	config := v1.Image{Platform: HostPlatform(), RootFS: v1.RootFS{Type: "layers"}}
+	config := configOf(layers...)
 	m := v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest}
 	for _, layer := range layers {
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(layer))
 		var packed bytes.Buffer
 		w, _ := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
 		w.Write(layer)
@@ -110,6 +109,14 @@ func putImage(t testing.TB, s *Store, name string, layers ...[]byte) *Image {
 	img, err := s.Image(name, HostPlatform())
 	check.NoError(t, "Image("+name+")", err)
 	return img
+}
+
+func configOf(layers ...[]byte) v1.Image {
+	config := v1.Image{Platform: HostPlatform(), RootFS: v1.RootFS{Type: "layers"}}
+	for _, layer := range layers {
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(layer))
+	}
+	return config
 }
 
 // chainOf is a chain ID for a test.
