@@ -5,9 +5,12 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	images "coracle/03-images"
 	"coracle/internal/base"
@@ -184,3 +187,7 @@ func listFiles(t testing.TB, store *images.Store, img *images.Image) map[string]
 	}
 	return list
 }
+
+func mkfifo(path string) error { return unix.Mkfifo(path, 0o600) }
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -139,7 +139,7 @@ func (p *planner) instruction(what any, node *parser.Node) error {
 		}
 		said = fmt.Sprintf("EXPOSE %s", strings.Join(ports, " "))
 	case *instructions.OnbuildCommand:
-		return p.onbuild(i)
+		return p.onbuild(i, node.StartLine)
 	case *instructions.WorkdirCommand:
 		if !path.IsAbs(i.Path) {
 			i.Path = path.Join("/", c.WorkingDir, i.Path)
@@ -218,12 +218,13 @@ func (p *planner) line(l instructions.ShellDependantCmdLine) []string {
 	return append(slices.Clone(sh), strings.Join(l.CmdLine, " "))
 }
 
-func (p *planner) onbuild(i *instructions.OnbuildCommand) error {
+func (p *planner) onbuild(i *instructions.OnbuildCommand, line int) error {
 	result, err := parser.Parse(strings.NewReader(i.Expression))
 	if err != nil {
 		return err
 	}
 	for _, node := range result.AST.Children {
+		node.StartLine = line // for the message
 		if _, err := instructions.ParseInstruction(node); err != nil {
 			return fmt.Errorf("ONBUILD: %w", err)
 		}

@@ -1,0 +1,221 @@
+package build
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"coracle/internal/check"
+)
+
+var parentKey = digest.FromString("parent")
+
+func runStep() Step {
+	return Step{Kind: Run, Args: []string{"/bin/sh", "-c", "make"}, Env: []string{"A=1", "B=2"}, Dir: "/src", User: "joe",
+		Script: &Inline{"EOF", "#!/bin/sh\n"}, Proxy: []string{"http_proxy=one"}, Line: 3, Text: "RUN make", History: 2, FromStage: -1}
+}
+
+func copyStep() Step {
+	mode := fs.FileMode(0o755)
+	return Step{Kind: Copy, Sources: []string{"a", "b*"}, Dest: "/app/", Chown: "1:2", Chmod: &mode, FromStage: -1,
+		Files: []Inline{{"EOF", "text"}}, Line: 3, Text: "COPY a b* /app/"}
+}
+
+var twoContents = []digest.Digest{digest.FromString("a"), digest.FromString("b")}
+
+func TestKey_KnowsWhatCounts(t *testing.T) {
+	run := runStep()
+	for what, change := range map[string]func(*Step){
+		"another argument":                      func(s *Step) { s.Args[2] = "make all" },
+		"an argument of two words for two":      func(s *Step) { s.Args = []string{"/bin/sh -c", "make"} },
+		"two arguments for one with a quote":    func(s *Step) { s.Args = []string{`/bin/sh" "-c`, "make"} },
+		"a byte that is no letter for another":  func(s *Step) { s.Args[2] = "make\xff" },
+		"the value of a variable":               func(s *Step) { s.Env[0] = "A=2" },
+		"a variable for an argument":            func(s *Step) { s.Args, s.Env = append(s.Args, s.Env[0]), s.Env[1:] },
+		"the folder":                            func(s *Step) { s.Dir = "/" },
+		"the user":                              func(s *Step) { s.User = "" },
+		"the script":                            func(s *Step) { s.Script = &Inline{"EOF", "#!/bin/sh\nexit\n"} },
+		"no script":                             func(s *Step) { s.Script = nil },
+		"no network":                            func(s *Step) { s.Offline = true },
+		"a WORKDIR of the same folder and user": func(s *Step) { s.Kind = Workdir },
+	} {
+		s := runStep()
+		change(&s)
+		check.True(t, "Key of a RUN with "+what, Key(parentKey, &s, nil) != Key(parentKey, &run, nil), "the key it had", "another",
+			check.Often(strings.Contains(what, "for"), "what is hashed runs together: two steps come to one text"),
+			check.Often(strings.Contains(what, "no letter"), "JSON and runes make one letter of all bytes that are none"),
+			check.Often(true, "only the command is hashed, and it is not all that a program depends on"))
+	}
+	odd, odder := runStep(), runStep()
+	odd.Args[2], odder.Args[2] = "make\xff", "make\xfe"
+	check.True(t, "Keys of two RUNs with bytes that are no letters", Key(parentKey, &odd, nil) != Key(parentKey, &odder, nil), "one key", "two",
+		check.Often(true, "JSON and runes make one letter of all bytes that are none"))
+	cp := copyStep()
+	for what, change := range map[string]func(*Step){
+		"another destination":          func(s *Step) { s.Dest = "/opt/" },
+		"a file's name for a folder's": func(s *Step) { s.Dest = "/app" },
+		"another owner":                func(s *Step) { s.Chown = "" },
+		"the sources' modes":           func(s *Step) { s.Chmod = nil },
+		"mode 000":                     func(s *Step) { s.Chmod = new(fs.FileMode) },
+		"a here-document's text":       func(s *Step) { s.Files[0].Data = "other" },
+		"a here-document's name":       func(s *Step) { s.Files[0].Name = "other" },
+		"an archive unpacked":          func(s *Step) { s.Unpack = true },
+	} {
+		s := copyStep()
+		change(&s)
+		check.True(t, "Key of a COPY with "+what, Key(parentKey, &s, twoContents) != Key(parentKey, &cp, twoContents), "the key it had", "another",
+			check.Often(true, "only what is copied is hashed, and not where to and whose it becomes"))
+	}
+	check.True(t, "Key of a COPY of other content", Key(parentKey, &cp, twoContents[:1]) != Key(parentKey, &cp, twoContents), "the key it had", "another",
+		check.Often(true, "a COPY's key does not know what is copied: an old file stays in the image"))
+}
+
+func TestKey_IgnoresWhatDoesNotCount(t *testing.T) {
+	for what, change := range map[string]func(*Step){
+		"another line":           func(s *Step) { s.Line = 9 },
+		"a comment":              func(s *Step) { s.Text = "RUN   make # all" },
+		"more history":           func(s *Step) { s.History = 7 },
+		"another proxy":          func(s *Step) { s.Proxy = []string{"http_proxy=two"} },
+		"its source's name":      func(s *Step) { s.Sources = []string{"./a", "b?"} },
+		"another stage's number": func(s *Step) { s.FromStage = 4 },
+	} {
+		for _, make := range []func() Step{runStep, copyStep} {
+			a, b := make(), make()
+			change(&b)
+			check.Equal(t, "Key of a "+string(a.Kind)+" with "+what, Key(parentKey, &a, twoContents), Key(parentKey, &b, twoContents),
+				check.Often(what == "another proxy", "the way to the network is hashed, and differs on each machine"),
+				check.Often(strings.Contains(what, "source"), "a COPY is known by its words and not by what they name"),
+				check.Often(true, "the instruction's text and place are hashed: an empty line builds everything anew"))
+		}
+	}
+}
+
+func TestKey_KnowsAllStepsBefore(t *testing.T) {
+	s := runStep()
+	one := Key(parentKey, &s, nil)
+	check.Equal(t, "Key of the same step on the same parent", one, Key(parentKey, &s, nil),
+		check.Often(true, "the key changes from call to call: a map or a time is in it"))
+	check.True(t, "Key on another parent", one != Key(digest.FromString("other"), &s, nil), "the key it had", "another",
+		check.Often(true, "a key without its parent: a step is taken from another image"))
+	check.NoError(t, "the key as a digest", one.Validate())
+	amd := v1.Platform{OS: "linux", Architecture: "amd64"}
+	base := BaseKey(parentKey, amd, 0)
+	check.NoError(t, "BaseKey as a digest", base.Validate())
+	for what, other := range map[string]digest.Digest{
+		"other layers":  BaseKey("", amd, 0),
+		"another CPU":   BaseKey(parentKey, v1.Platform{OS: "linux", Architecture: "arm64"}, 0),
+		"a variant":     BaseKey(parentKey, v1.Platform{OS: "linux", Architecture: "amd64", Variant: "v3"}, 0),
+		"another epoch": BaseKey(parentKey, amd, time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).Unix()),
+	} {
+		check.True(t, "BaseKey of "+what, base != other, "the key it had", "another",
+			check.Often(true, "what decides every layer of a build is in no key: platform and time"))
+	}
+}
+
+// sumOf is the Checksum of entries whose content is in Link's place for files.
+func sumOf(t *testing.T, content map[string]string, entries ...Entry) digest.Digest {
+	t.Helper()
+	sum, err := Checksum(each(entries, nil), func(e Entry) (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader(content[e.Path])), nil
+	})
+	check.NoError(t, "Checksum", err)
+	return sum
+}
+
+func each(entries []Entry, end error) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for _, e := range entries {
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if end != nil {
+			yield(Entry{}, end)
+		}
+	}
+}
+
+func TestChecksum_KnowsFilesByContent(t *testing.T) {
+	entries := func() []Entry {
+		return []Entry{{Path: ".", Mode: fs.ModeDir | 0o755}, {Path: "a", Mode: 0o644}, {Path: "b", Mode: 0o644}, {Path: "l", Mode: fs.ModeSymlink | 0o777, Link: "a"}}
+	}
+	content := map[string]string{"a": "one", "b": "two"}
+	same := sumOf(t, content, entries()...)
+	check.Equal(t, "Checksum a second time", same, sumOf(t, content, entries()...))
+	check.NoError(t, "the checksum as a digest", same.Validate())
+	for what, change := range map[string]func(e []Entry){
+		"another mode":          func(e []Entry) { e[1].Mode = 0o600 },
+		"a set-user-ID bit":     func(e []Entry) { e[1].Mode |= fs.ModeSetuid },
+		"another owner":         func(e []Entry) { e[1].UID = 1 },
+		"another group":         func(e []Entry) { e[1].GID = 1 },
+		"an attribute":          func(e []Entry) { e[1].Xattrs = map[string]string{"user.a": "b"} },
+		"another link":          func(e []Entry) { e[3].Link = "b" },
+		"another folder's mode": func(e []Entry) { e[0].Mode = fs.ModeDir | 0o700 },
+	} {
+		changed := entries()
+		change(changed)
+		check.True(t, "Checksum with "+what, sumOf(t, content, changed...) != same, "the same", "another",
+			check.Often(true, "only content is hashed: a file that became executable is not noticed"))
+	}
+	check.True(t, "Checksum of other content", sumOf(t, map[string]string{"a": "one", "b": "twp"}, entries()...) != same, "the same", "another",
+		check.Often(true, "a file is known by its name, size or time and not by what is in it"))
+	check.True(t, "Checksum of content that moved from one file to the next", sumOf(t, map[string]string{"a": "onet", "b": "wo"}, entries()...) != same, "the same", "another",
+		check.Often(true, "the files' contents run together in one hash"))
+	renamed := entries()
+	renamed[1].Path = "c"
+	check.True(t, "Checksum with a file renamed", sumOf(t, map[string]string{"c": "one", "b": "two"}, renamed...) != same, "the same", "another",
+		check.Often(true, "names are not hashed"))
+	file := sumOf(t, content, Entry{Path: "a", Mode: 0o644})
+	check.True(t, "Checksum of a file and of a folder that holds it", file != sumOf(t, content, Entry{Path: ".", Mode: fs.ModeDir | 0o755}, Entry{Path: "a", Mode: 0o644}), "the same", "another",
+		check.Often(true, "the entry of the folder itself is skipped"))
+}
+
+// endless is a file larger than any memory, cut by whoever counts.
+type endless struct{ left, largest int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.largest = max(e.largest, len(p))
+	if e.left -= len(p); e.left < 0 {
+		return 0, io.EOF
+	}
+	return len(p), nil
+}
+func (e *endless) Close() error { return nil }
+
+func TestChecksum_ReadsInPiecesAndReportsErrors(t *testing.T) {
+	file := Entry{Path: "big", Mode: 0o644}
+	big := &endless{left: 1 << 30}
+	_, err := Checksum(each([]Entry{file}, nil), func(Entry) (io.ReadCloser, error) { return big, nil })
+	check.NoError(t, "Checksum of a file of 1 GiB", err)
+	check.True(t, "the largest read", big.largest <= 4<<20, "more than 4 MiB", "at most that",
+		check.Often(true, "the whole file is read into memory"))
+	broken := errors.New("broken")
+	_, err = Checksum(each([]Entry{file}, broken), func(Entry) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil })
+	check.ErrorIs(t, "Checksum when the walk ends with an error", err, broken,
+		check.Often(err == nil, "the second value of the iterator is ignored"))
+	_, err = Checksum(each([]Entry{file}, nil), func(Entry) (io.ReadCloser, error) { return nil, broken })
+	check.ErrorIs(t, "Checksum when a file cannot be opened", err, broken)
+	_, err = Checksum(each([]Entry{file}, nil), func(Entry) (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(strings.NewReader("half"), failing{broken})), nil
+	})
+	check.ErrorIs(t, "Checksum when a read fails", err, broken,
+		check.Often(err == nil, "the error of io.Copy is dropped: half a file has a checksum"))
+	opened := false
+	_, err = Checksum(each([]Entry{{Path: "l", Mode: fs.ModeSymlink | 0o777, Link: "/etc/shadow"}}, nil), func(Entry) (io.ReadCloser, error) {
+		opened = true
+		return nil, broken
+	})
+	check.True(t, "Checksum of a link", !opened && err == nil, "it was opened", "its own words are hashed",
+		check.Often(true, "a link is followed"))
+}
+
+type failing struct{ error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.error }
