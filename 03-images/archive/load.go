@@ -109,7 +109,7 @@ func named(found []Loaded, name string) ([]Loaded, error) {
 // there already. It is verified against want.Digest, if that is known.
 func (l *loader) take(entry string, want images.Descriptor) (images.Descriptor, error) {
 	if want.Digest != "" && l.blobs.Has(want.Digest) {
-		l.progress(images.Event{Digest: want.Digest, Stage: images.Exists})
+		l.tell(want, images.Exists, want.Size, want.Size)
 		return want, nil
 	}
 	r, ok := l.entries.section(entry)
@@ -127,7 +127,7 @@ func (l *loader) take(entry string, want images.Descriptor) (images.Descriptor, 
 	if _, err = r.Seek(done, io.SeekStart); err == nil {
 		_, err = io.Copy(w, reader{l.ctx, counted{r, func(n int) {
 			done += int64(n)
-			l.progress(images.Event{Digest: want.Digest, Stage: images.Download, Done: done, Total: r.Size()})
+			l.tell(want, reading, done, r.Size())
 		}}})
 	}
 	if err != nil {
@@ -138,8 +138,21 @@ func (l *loader) take(entry string, want images.Descriptor) (images.Descriptor, 
 		return want, fmt.Errorf("archive: %s: %w", entry, err)
 	}
 	got.MediaType = want.MediaType
-	l.progress(images.Event{Digest: got.Digest, Stage: images.Ready, Done: got.Size, Total: got.Size})
+	l.tell(got, images.Ready, got.Size, got.Size)
 	return got, nil
+}
+
+// What is done to a layer here.
+const (
+	reading images.Stage = "load"
+	writing images.Stage = "save"
+)
+
+// tell says how far a layer is; of what has no digest yet, nothing can be said.
+func (l *loader) tell(d images.Descriptor, stage images.Stage, done, total int64) {
+	if d.Digest != "" && d.MediaType != v1.MediaTypeImageConfig {
+		l.progress(images.Event{Digest: d.Digest, Stage: stage, Done: done, Total: total})
+	}
 }
 
 // A counted tells of each piece that was read.

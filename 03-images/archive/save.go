@@ -42,7 +42,7 @@ func Save(ctx context.Context, s *images.Store, w io.Writer, names []string, o S
 		return err
 	}
 	defer unlock()
-	sv := &saver{ctx: ctx, store: s, blobs: map[digest.Digest]images.Descriptor{}, o: o, index: v1.Index{
+	sv := &saver{ctx: ctx, store: s, blobs: map[digest.Digest]images.Descriptor{}, layers: map[digest.Digest]bool{}, o: o, index: v1.Index{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex,
 	}}
 	for _, name := range names {
@@ -65,6 +65,7 @@ type saver struct {
 	index  v1.Index
 	docker []dockerImage
 	blobs  map[digest.Digest]images.Descriptor
+	layers map[digest.Digest]bool // those of blobs that are layers
 	plain  []zstdLayer
 }
 
@@ -121,8 +122,9 @@ func (s *saver) reach(d images.Descriptor, depth int) error {
 		if err != nil {
 			return err
 		}
-		for _, b := range append(m.Layers, m.Config) {
-			s.blobs[b.Digest] = b
+		s.blobs[m.Config.Digest] = m.Config
+		for _, l := range m.Layers {
+			s.blobs[l.Digest], s.layers[l.Digest] = l, true
 		}
 		return nil
 	}
@@ -227,13 +229,18 @@ func (s *saver) blob(tw *tar.Writer, d images.Descriptor) error {
 	if err := s.header(tw, entryOf(d.Digest), fi.Size()); err != nil {
 		return err
 	}
+	tell := func(stage images.Stage, done int64) {
+		if s.layers[d.Digest] {
+			s.o.Progress(images.Event{Digest: d.Digest, Stage: stage, Done: done, Total: fi.Size()})
+		}
+	}
 	var done int64
 	_, err = io.Copy(tw, reader{s.ctx, counted{r, func(n int) {
 		done += int64(n)
-		s.o.Progress(images.Event{Digest: d.Digest, Stage: images.Upload, Done: done, Total: fi.Size()})
+		tell(writing, done)
 	}}})
 	if err == nil {
-		s.o.Progress(images.Event{Digest: d.Digest, Stage: images.Ready, Done: done, Total: fi.Size()})
+		tell(images.Ready, done)
 	}
 	return err
 }

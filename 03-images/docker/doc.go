@@ -7,4 +7,3 @@
 // This folder is the only one of the first chapters that imports Docker's own code.
 // The full-size counterparts are moby's image/tarexport and daemon/containerd.
 package docker
-

@@ -33,7 +33,8 @@ func main() {
 		if ctx.Err() != nil {
 			status, err = 130, errors.New("interrupted; the store is as it was, and what was downloaded is kept")
 		}
-		fmt.Fprintln(os.Stderr, "image:", strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; "))
+		text := strings.TrimPrefix(err.Error(), "image ") // "image: image x: not found" says it twice
+		fmt.Fprintln(os.Stderr, "image:", strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), "; "))
 	}
 	stop()
 	os.Exit(status)
