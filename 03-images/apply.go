@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -20,7 +19,7 @@ func Apply(ctx context.Context, r io.Reader, dir string, o ApplyOptions) (Applie
 		return Applied{}, fmt.Errorf("layer: %w", err)
 	}
 	defer t.Close()
-	a := refLayer{t, map[string]bool{}, map[string]bool{}}
+	a := refLayer{tree: t}
 	in := bound(ctx, r, t.o.MaxBytes)
 	for archive := tar.NewReader(in); ; {
 		h, err := archive.Next()
@@ -45,7 +44,7 @@ func Apply(ctx context.Context, r io.Reader, dir string, o ApplyOptions) (Applie
 // there: a whiteout is about the layers below, wherever it stands.
 type refLayer struct {
 	*tree
-	whiteouts, opaques map[string]bool
+	whiteouts, opaques []string
 }
 
 func (a *refLayer) entry(h *tar.Header, content io.Reader) error {
@@ -59,7 +58,7 @@ func (a *refLayer) entry(h *tar.Header, content io.Reader) error {
 	dir, base := path.Split(name)
 	switch {
 	case base == opaqueName:
-		a.opaques[path.Clean(dir)] = true
+		a.opaques = append(a.opaques, path.Clean(dir))
 		return a.remember(name)
 	case strings.Contains("/"+name, "/"+whiteoutPrefix+whiteoutPrefix):
 		return nil // aufs kept its own things under such names
@@ -70,7 +69,7 @@ func (a *refLayer) entry(h *tar.Header, content io.Reader) error {
 		if gone == "" || gone == "." || gone == ".." {
 			return errors.New("a whiteout of nothing")
 		}
-		a.whiteouts[path.Join(dir, gone)] = true
+		a.whiteouts = append(a.whiteouts, path.Join(dir, gone))
 		return a.remember(name)
 	case name == "." && h.Typeflag != tar.TypeDir:
 		return errors.New("the layer's own folder as a file")
@@ -100,16 +99,15 @@ func (a *refLayer) entry(h *tar.Header, content io.Reader) error {
 }
 
 func (a *refLayer) finish() (Applied, error) {
-	// The deepest first: where a folder and something in it are both gone, the folder
-	// must still be there for what is in it.
-	for _, name := range slices.Backward(slices.Sorted(maps.Keys(a.whiteouts))) {
-		if err := a.Whiteout(name); err != nil {
-			return Applied{}, fmt.Errorf("layer: the whiteout of %s: %w", shortName(name), because(err))
+	for _, name := range a.opaques {
+		if err := a.Opaque(name); err != nil {
+			return Applied{}, fmt.Errorf("layer: the opaque folder %s: %w", shortName(name), because(err))
 		}
 	}
-	for name := range a.opaques {
-		if err := a.Opaque(name); err != nil {
-			return Applied{}, fmt.Errorf("layer: %s, which is opaque: %w", shortName(name), because(err))
+	slices.Sort(a.whiteouts) // a folder before what was in it, of which it hides all
+	for _, name := range a.whiteouts {
+		if err := a.Whiteout(name); err != nil {
+			return Applied{}, fmt.Errorf("layer: the whiteout of %s: %w", shortName(name), because(err))
 		}
 	}
 	return a.Settle()

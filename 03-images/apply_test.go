@@ -80,7 +80,8 @@ func TestApply_Whiteouts(t *testing.T) {
 		{"a file that is made anew", []tarEntry{first, {Name: "a/.wh.f"}, {Name: "a/f"}, {Name: "a/.wh.g"}, {Name: "a/g"}},
 			description{"a": "drwxr-xr-x @1", "a/f": `-rw-r--r-- @0 ""`, "a/g": `-rw-r--r-- @0 ""`}, "a whiteout hides what its own layer makes"},
 		{"a folder, and something that was in it", []tarEntry{{Name: ".wh.a"}, {Name: "a/.wh.b"}, first},
-			description{"a": `drwxr-xr-x @1 user.overlay.opaque="y"`, "a/b": "whiteout"}, ""},
+			description{"a": `drwxr-xr-x @1 user.overlay.opaque="y"`}, "below an opaque folder there is nothing to hide, and overlay shows a whiteout there as a file that cannot be opened"},
+		{"a folder that is gone, and something that was in it", []tarEntry{{Name: ".wh.a"}, {Name: "a/.wh.b"}}, description{"a": "whiteout"}, ""},
 		{"what aufs left", []tarEntry{{Name: ".wh..wh.plnk/"}, {Name: ".wh..wh.plnk/1.2"}, {Name: ".wh..wh.aufs"}}, description{}, ""},
 	} {
 		dir := t.TempDir()

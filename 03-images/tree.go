@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -12,33 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
-
-// ApplyOptions are what Apply may do and how.
-type ApplyOptions struct {
-	MaxBytes   int64  // of the tar, and of its files' sizes together; 0: DefaultMaxBytes
-	MaxEntries int    // files and folders; 0: DefaultMaxEntries
-	Owners     Owners // how owners are kept
-	// Plain: no overlay will hide a file. The folder holds the layers below already;
-	// what a whiteout names is removed, and what an entry names is replaced.
-	Plain bool
-}
-
-// Applied is what Apply did.
-type Applied struct {
-	// Implicit are the folders that no entry named, parents first, "." too. AddLayer
-	// gives them what they have in the layers below.
-	Implicit []string
-	Size     int64 // bytes of all files
-	Entries  int   // files and folders
-}
-
-const (
-	DefaultMaxBytes   = 32 << 30
-	DefaultMaxEntries = 2 << 20
-
-	maxRemembered = 64 << 20 // bytes of names that are kept in memory until the end
-	maxFolders    = 512      // folders in folders: each step to a file takes its time
 )
 
 // A tree is the folder that a layer is unpacked into. Names are slash-separated,
@@ -54,6 +26,7 @@ type tree struct {
 	applied Applied
 	folders map[string]folder
 	made    map[string]bool // Plain: what is this layer's and not one's below
+	hidden  map[string]bool // what Whiteout and Opaque hid
 	room    int             // for names
 
 	at  string // the folder that is open
@@ -69,8 +42,6 @@ type folder struct {
 	named bool
 }
 
-var errTwice = errors.New("a second entry of this name")
-
 func openTree(dir string, o ApplyOptions) (*tree, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -80,7 +51,7 @@ func openTree(dir string, o ApplyOptions) (*tree, error) {
 	o.MaxEntries = cmp.Or(o.MaxEntries, DefaultMaxEntries)
 	return &tree{
 		root: root, o: o, dir: -1, room: maxRemembered, buf: make([]byte, 256<<10),
-		folders: map[string]folder{".": {}}, made: map[string]bool{},
+		folders: map[string]folder{".": {}}, made: map[string]bool{}, hidden: map[string]bool{},
 	}, nil
 }
 
@@ -222,20 +193,17 @@ func (t *tree) place(name string) (base string, err error) {
 	if err := t.count(); err != nil {
 		return "", err
 	}
-	if t.o.Plain {
-		if err := t.replace(name); err != nil {
-			return "", err
-		}
+	base, err = t.parent(name)
+	if err != nil || !t.o.Plain {
+		return base, err
+	}
+	if err := unix.Faccessat(t.dir, base, unix.F_OK, unix.AT_SYMLINK_NOFOLLOW); err == unix.ENOENT {
+		return base, t.mine(name)
+	}
+	if err := t.replace(name); err != nil {
+		return "", err
 	}
 	return t.parent(name)
-}
-
-// once words the error of making a name that is there.
-func once(err error) error {
-	if errors.Is(err, fs.ErrExist) {
-		return errTwice
-	}
-	return err
 }
 
 // Settle gives the folders their modes and times. Nothing is put into one afterwards.
@@ -276,28 +244,4 @@ func (t *tree) Settle() (Applied, error) {
 		}
 	}
 	return t.applied, nil
-}
-
-// because leaves the path out of an error: the entry is named once, by Apply.
-func because(err error) error {
-	var p *fs.PathError
-	var l *os.LinkError
-	var s *os.SyscallError
-	switch {
-	case errors.As(err, &p):
-		return fmt.Errorf("%s: %w", strings.TrimSuffix(p.Op, "at"), p.Err)
-	case errors.As(err, &l):
-		return fmt.Errorf("%s: %w", strings.TrimSuffix(l.Op, "at"), l.Err)
-	case errors.As(err, &s):
-		return s.Err
-	}
-	return err
-}
-
-// shortName is an entry's name for an error: one line, whatever is in it.
-func shortName(name string) string {
-	if len(name) > 100 {
-		return fmt.Sprintf("%.60q…%q", name, name[len(name)-30:])
-	}
-	return fmt.Sprintf("%q", name)
 }

@@ -129,13 +129,20 @@ func (t *tree) Link(name, old string) error {
 
 // Whiteout says that there is no such name in the layers below. If this layer has
 // a folder of that name, the folder is opaque; if it has a file, that hides enough.
+// Below what is hidden already there is nothing to hide.
 func (t *tree) Whiteout(name string) error {
-	if t.o.Plain {
-		return t.prune(name)
+	for i := range name {
+		if name[i] == '/' && t.hidden[name[:i]] {
+			return nil
+		}
 	}
 	base, err := t.parent(name)
 	if err != nil {
 		return err
+	}
+	t.hidden[name] = true
+	if t.o.Plain {
+		return t.prune(name)
 	}
 	var st unix.Stat_t
 	err = unix.Fstatat(t.dir, base, &st, unix.AT_SYMLINK_NOFOLLOW)
@@ -162,16 +169,11 @@ func (t *tree) Opaque(name string) error {
 	if _, err := t.parent(path.Join(name, "x")); err != nil {
 		return err
 	}
+	t.hidden[name] = true
 	if !t.o.Plain {
 		return setXattr(t.dir, opaqueXattr, "y")
 	}
-	list, err := fs.ReadDir(t.root.FS(), name)
-	for _, e := range list {
-		if err == nil {
-			err = t.prune(path.Join(name, e.Name()))
-		}
-	}
-	return err
+	return t.pruneIn(name)
 }
 
 // prune removes from a plain folder what is not this layer's.
@@ -180,12 +182,20 @@ func (t *tree) prune(name string) error {
 		t.leave()
 		return t.root.RemoveAll(name)
 	}
-	if t.folders[name] == (folder{}) {
-		if fi, err := t.root.Lstat(name); err != nil || !fi.IsDir() {
-			return err
+	if fi, err := t.root.Lstat(name); err != nil || !fi.IsDir() {
+		return err
+	}
+	return t.pruneIn(name)
+}
+
+func (t *tree) pruneIn(dir string) error {
+	list, err := fs.ReadDir(t.root.FS(), dir)
+	for _, e := range list {
+		if err == nil {
+			err = t.prune(path.Join(dir, e.Name()))
 		}
 	}
-	return t.Opaque(name)
+	return err
 }
 
 func (t *tree) touch(base string, at time.Time) error {

@@ -1,0 +1,70 @@
+package images
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// ApplyOptions are what Apply may do and how.
+type ApplyOptions struct {
+	MaxBytes   int64  // of the tar, and of its files' sizes together; 0: DefaultMaxBytes
+	MaxEntries int    // files and folders; 0: DefaultMaxEntries
+	Owners     Owners // how owners are kept
+	// Plain: no overlay will hide a file. The folder holds the layers below already;
+	// what a whiteout names is removed, and what an entry names is replaced.
+	Plain bool
+}
+
+// Applied is what Apply did.
+type Applied struct {
+	// Implicit are the folders that no entry named, parents first, "." too. AddLayer
+	// gives them what they have in the layers below.
+	Implicit []string
+	Size     int64 // bytes of all files
+	Entries  int   // files and folders
+}
+
+const (
+	DefaultMaxBytes   = 32 << 30
+	DefaultMaxEntries = 2 << 20
+
+	maxRemembered = 64 << 20 // bytes of names that are kept in memory until the end
+	maxFolders    = 512      // folders in folders: each step to a file takes its time
+)
+
+var errTwice = errors.New("a second entry of this name")
+
+// once words the error of making a name that is there.
+func once(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return errTwice
+	}
+	return err
+}
+
+// because leaves the path out of an error: the entry is named once, by Apply.
+func because(err error) error {
+	var p *fs.PathError
+	var l *os.LinkError
+	var s *os.SyscallError
+	switch {
+	case errors.As(err, &p):
+		return fmt.Errorf("%s: %w", strings.TrimSuffix(p.Op, "at"), p.Err)
+	case errors.As(err, &l):
+		return fmt.Errorf("%s: %w", strings.TrimSuffix(l.Op, "at"), l.Err)
+	case errors.As(err, &s):
+		return s.Err
+	}
+	return err
+}
+
+// shortName is an entry's name for an error: one line, whatever is in it.
+func shortName(name string) string {
+	if len(name) > 100 {
+		return fmt.Sprintf("%.60q…%q", name, name[len(name)-30:])
+	}
+	return fmt.Sprintf("%q", name)
+}

@@ -1,0 +1,254 @@
+package images
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"coracle/internal/check"
+	"coracle/internal/sandbox"
+)
+
+// diff makes a layer.
+func diff(t testing.TB, upper string, o DiffOptions) []byte {
+	t.Helper()
+	o.Owners = storeOwners()
+	var b bytes.Buffer
+	check.NoError(t, "Diff", Diff(context.Background(), upper, &b, o))
+	return b.Bytes()
+}
+
+// entriesOf reads a tar: one line for each entry, such as "a/f 0644 0:0 @5 'content'".
+func entriesOf(t testing.TB, data []byte) (all []string) {
+	t.Helper()
+	for r := tar.NewReader(bytes.NewReader(data)); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return all
+		}
+		check.NoError(t, "read the archive that Diff made", err)
+		content, err := io.ReadAll(r)
+		check.NoError(t, "read "+h.Name, err)
+		line := fmt.Sprintf("%s %#o %d:%d @%d", h.Name, h.Mode, h.Uid, h.Gid, h.ModTime.Unix())
+		switch h.Typeflag {
+		case tar.TypeReg:
+			line += fmt.Sprintf(" '%.20s'", content)
+		case tar.TypeDir:
+		default:
+			line += fmt.Sprintf(" %c %s", h.Typeflag, h.Linkname)
+		}
+		if h.Uname != "" || h.Gname != "" {
+			line += fmt.Sprintf(" called %q:%q", h.Uname, h.Gname)
+		}
+		for _, key := range slices.Sorted(maps.Keys(h.PAXRecords)) {
+			if name, ok := strings.CutPrefix(key, "SCHILY.xattr."); ok {
+				line += " with " + name
+			}
+		}
+		all = append(all, line)
+	}
+}
+
+func names(entries []string) (all []string) {
+	for _, e := range entries {
+		name, _, _ := strings.Cut(e, " ")
+		all = append(all, name)
+	}
+	return all
+}
+
+// age gives everything below dir one time.
+func age(t testing.TB, dir string, at int64) {
+	t.Helper()
+	check.NoError(t, "set times", filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		ts := unix.Timespec{Sec: at}
+		if err == nil {
+			err = unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)
+		}
+		return err
+	}))
+}
+
+func TestDiff_Entries(t *testing.T) {
+	sandbox.Need(t, overlays)
+	dir := t.TempDir()
+	check.NoError(t, "chmod", os.Chmod(dir, 0o755))
+	for _, name := range []string{"b/z", "b/a/deep", "a.b", "a/f", "c"} {
+		putFile(t, filepath.Join(dir, name), "in "+name)
+	}
+	check.NoError(t, "link", os.Symlink("/etc/../b", filepath.Join(dir, "link")))
+	check.NoError(t, "link a folder", os.Symlink("b", filepath.Join(dir, "folder")))
+	check.NoError(t, "make a fifo", unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600))
+	check.NoError(t, "chmod", unix.Chmod(filepath.Join(dir, "c"), 0o6751))
+	check.NoError(t, "chmod", unix.Chmod(filepath.Join(dir, "b"), 0o1777))
+	check.NoError(t, "set an attribute", unix.Setxattr(filepath.Join(dir, "c"), "user.note", []byte("n"), 0))
+	check.NoError(t, "set a mark", unix.Setxattr(filepath.Join(dir, "c"), "user.overlay.origin", []byte("n"), 0))
+	age(t, dir, 1000)
+	got := entriesOf(t, diff(t, dir, DiffOptions{}))
+	want := []string{
+		"./ 0755 0:0 @1000", "a/ 0755 0:0 @1000", "a/f 0644 0:0 @1000 'in a/f'", "a.b 0644 0:0 @1000 'in a.b'",
+		"b/ 01777 0:0 @1000", "b/a/ 0755 0:0 @1000", "b/a/deep 0644 0:0 @1000 'in b/a/deep'", "b/z 0644 0:0 @1000 'in b/z'",
+		"c 06751 0:0 @1000 'in c' with user.note", "folder 0777 0:0 @1000 2 b", "link 0777 0:0 @1000 2 /etc/../b", "pipe 0600 0:0 @1000 6 ",
+	}
+	for i := range want {
+		check.True(t, fmt.Sprintf("entry %d of Diff", i), i < len(got), "no more", want[i])
+		check.Equal(t, fmt.Sprintf("entry %d of Diff", i), want[i], got[i],
+			check.Often(strings.Contains(got[i], "called"), "names of users and groups are the machine's: the layer tells where it was made"),
+			check.Often(strings.Contains(got[i], "user.overlay"), "overlay's own attributes are shipped"),
+			check.Often(strings.HasPrefix(got[i], "folder") && got[i] != want[i], "a symbolic link is followed"),
+			check.Often(got[i]+"/" == want[i] || slices.Contains(want, got[i]), "the order is the file system's and not one's own"))
+	}
+	check.Equal(t, "number of entries", len(want), len(got))
+}
+
+func TestDiff_Deletions(t *testing.T) {
+	sandbox.Need(t, overlays)
+	lower, upper := t.TempDir(), t.TempDir()
+	apply(t, lower, ApplyOptions{}, tarEntry{Name: "keep"}, tarEntry{Name: "gone"}, tarEntry{Name: "all/old"}, tarEntry{Name: "anew/old"},
+		tarEntry{Name: "deep/er/gone"}, tarEntry{Name: "deep/er/keep"}, tarEntry{Name: "touched", Content: "x"})
+	merged := overlay(t, []string{lower}, upper)
+	check.NoError(t, "remove a file", os.Remove(filepath.Join(merged, "gone")))
+	check.NoError(t, "remove a deep file", os.Remove(filepath.Join(merged, "deep/er/gone")))
+	check.NoError(t, "remove a folder", os.RemoveAll(filepath.Join(merged, "all")))
+	check.NoError(t, "remove a folder", os.RemoveAll(filepath.Join(merged, "anew")))
+	putFile(t, filepath.Join(merged, "anew/new"), "")
+	check.NoError(t, "chmod", os.Chmod(filepath.Join(merged, "touched"), 0o600))
+	layer := diff(t, upper, DiffOptions{})
+	got := names(entriesOf(t, layer))
+	check.Equal(t, "what Diff says of changes in an overlay",
+		[]string{"./", ".wh.all", "anew/", "anew/.wh..wh..opq", "anew/new", "deep/", "deep/er/", "deep/er/.wh.gone", ".wh.gone", "touched"}, got,
+		check.Often(slices.Contains(got, "gone"), "a deleted file is shipped as the device that overlay keeps for it"),
+		check.Often(!slices.Contains(got, "anew/.wh..wh..opq"), "a folder that was made anew shows what the old one held"))
+	// It means the same elsewhere.
+	other := t.TempDir()
+	_, err := Apply(context.Background(), bytes.NewReader(layer), other, ApplyOptions{Owners: storeOwners()})
+	check.NoError(t, "Apply", err)
+	sameTree(t, "both layers, and the same two made from their archive", describe(t, merged, storeOwners(), true), describe(t, overlay(t, []string{other, lower}, ""), storeOwners(), true))
+	// And where no overlay hides anything.
+	_, err = Apply(context.Background(), bytes.NewReader(layer), lower, ApplyOptions{Owners: storeOwners(), Plain: true})
+	check.NoError(t, "Apply to a plain folder", err)
+	sameTree(t, "both layers, and one over the other in one folder", describe(t, merged, storeOwners(), true), describe(t, lower, storeOwners(), true))
+}
+
+func TestDiff_Links(t *testing.T) {
+	sandbox.Need(t, overlays)
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	putFile(t, at("b/second"), "once")
+	check.NoError(t, "link", os.Link(at("b/second"), at("b/third")))
+	check.NoError(t, "link", os.Link(at("b/second"), at("a-first")))
+	check.NoError(t, "link", os.Symlink("x", at("s")))
+	check.NoError(t, "link a link", os.Link(at("s"), at("t")))
+	short, err := net.Listen("unix", at("socket"))
+	check.NoError(t, "make a socket", err)
+	defer short.Close()
+	age(t, dir, 5)
+	got := entriesOf(t, diff(t, dir, DiffOptions{}))
+	check.Equal(t, "Diff of files with several names", []string{
+		"a-first 0644 0:0 @5 'once'", "b/ 0755 0:0 @5", "b/second 0644 0:0 @5 1 a-first", "b/third 0644 0:0 @5 1 a-first", "s 0777 0:0 @5 2 x", "t 0777 0:0 @5 1 s",
+	}, got[1:], check.Often(strings.Count(strings.Join(got, "\n"), "once") > 1, "a file with several names is shipped once for each"))
+
+	for name, make := range map[string]func(string) error{
+		".wh.file": func(p string) error { return os.WriteFile(p, nil, 0o644) },
+		".wh.":     func(p string) error { return os.Mkdir(p, 0o755) },
+	} {
+		dir := t.TempDir()
+		check.NoError(t, "make "+name, make(filepath.Join(dir, name)))
+		check.ErrorHas(t, "Diff of a tree with "+name, Diff(context.Background(), dir, io.Discard, DiffOptions{}), []string{`"` + name + `"`},
+			check.Often(true, "a file whose name begins with .wh. would be a whiteout elsewhere"))
+	}
+	if storeOwners() == Kernel && os.Getuid() == 0 && sandbox.CurrentMode() == sandbox.Root {
+		dir := t.TempDir()
+		check.NoError(t, "make a device", unix.Mknod(filepath.Join(dir, "null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
+		check.ErrorHas(t, "Diff of a tree with a device", Diff(context.Background(), dir, io.Discard, DiffOptions{}), []string{`"null"`, "device"})
+	}
+	check.ErrorIs(t, "Diff of a folder that is not there", Diff(context.Background(), at("gone"), io.Discard, DiffOptions{}), os.ErrNotExist)
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	check.ErrorIs(t, "Diff when its context has ended", Diff(ended, dir, io.Discard, DiffOptions{}), context.Canceled)
+}
+
+func TestDiff_Reproducible(t *testing.T) {
+	sandbox.Need(t, overlays)
+	order := []string{"m/1", "m/2", "z", "a/b/c", "m/3", "k"}
+	epoch := time.Unix(1_000_000_000, 0)
+	made := func(order []string, at time.Time) []byte {
+		dir := t.TempDir()
+		check.NoError(t, "chmod", os.Chmod(dir, 0o755))
+		for _, name := range order {
+			putFile(t, filepath.Join(dir, name), name)
+			check.NoError(t, "set an attribute", unix.Setxattr(filepath.Join(dir, name), "user."+name[:1], nil, 0))
+			check.NoError(t, "set an attribute", unix.Setxattr(filepath.Join(dir, name), "user.same", nil, 0))
+		}
+		check.NoError(t, "make a whiteout", unix.Mknod(filepath.Join(dir, "w"), unix.S_IFCHR, 0))
+		age(t, dir, at.Unix())
+		old := unix.Timespec{Sec: 77}
+		check.NoError(t, "age a file", unix.UtimesNanoAt(unix.AT_FDCWD, filepath.Join(dir, "k"), []unix.Timespec{old, old}, 0))
+		return diff(t, dir, DiffOptions{Epoch: epoch})
+	}
+	one := made(order, epoch.Add(time.Hour))
+	slices.Reverse(order)
+	two := made(order, epoch.Add(48*time.Hour+time.Millisecond))
+	for i, line := range entriesOf(t, two) {
+		check.Equal(t, "an entry of the same tree, made in another order on another day", entriesOf(t, one)[i], line)
+		switch {
+		case strings.HasPrefix(line, "k "):
+			check.True(t, "a file older than Epoch", strings.Contains(line, "@77 "), line, "its own time", check.Often(true, "every time becomes Epoch, also an earlier one"))
+		case !strings.HasPrefix(line, ".wh."):
+			check.True(t, "a file later than Epoch", strings.Contains(line, "@1000000000"), line, "Epoch")
+		}
+	}
+	check.True(t, "the same tree, made in another order on another day", bytes.Equal(one, two), "other bytes", "the same bytes")
+	check.True(t, "its xattrs", bytes.Contains(one, []byte("SCHILY.xattr.user.same")), "are not in it", "are in it")
+
+	// Access and change times are nobody's business; nor are fractions of a second.
+	check.True(t, "Diff", !bytes.Contains(one, []byte("atime=")) && !bytes.Contains(one, []byte("ctime=")), "atime or ctime", "the time of change only")
+}
+
+func TestDiff_RoundTrip(t *testing.T) {
+	sandbox.Need(t, overlays)
+	lower, upper := t.TempDir(), t.TempDir()
+	owners := storeOwners()
+	apply(t, lower, ApplyOptions{},
+		tarEntry{Name: "./"}, tarEntry{Name: "bin/"}, tarEntry{Name: "bin/su", Mode: 0o4755, Content: "su", Uid: 0, Gid: 42, Xattrs: map[string]string{"user.k": "v"}},
+		tarEntry{Name: "home/", Uid: 7, Gid: 8, Xattrs: map[string]string{"user.k": "v"}}, tarEntry{Name: "home/one", Uid: 7, Gid: 8},
+		tarEntry{Name: "home/two", Uid: 7, Gid: 8}, tarEntry{Name: "old/f"}, tarEntry{Name: "old/g"})
+	merged := overlay(t, []string{lower}, upper)
+	at := func(name string) string { return filepath.Join(merged, name) }
+	check.NoError(t, "chmod", unix.Chmod(at("bin/su"), 0o6711)) // copied up, with its owner and attributes
+	check.NoError(t, "remove", os.Remove(at("home/one")))
+	check.NoError(t, "remove", os.RemoveAll(at("old")))
+	putFile(t, at("old/new"), "new")
+	putFile(t, at("big"), strings.Repeat("0123456789abcdef", 100_000))
+	check.NoError(t, "link", os.Link(at("big"), at("home/big")))
+	check.NoError(t, "link", os.Symlink("../big", at("home/link")))
+	check.NoError(t, "make a fifo", unix.Mkfifo(at("home/pipe"), 0o620))
+	check.NoError(t, "set an attribute", unix.Setxattr(at("big"), "user.binary", []byte("\x00\xff\n="), 0))
+	putFile(t, at(strings.Repeat("long/", 60)+strings.Repeat("é", 100)), "deep")
+	putFile(t, at("a name\nof two lines"), "")
+	check.NoError(t, "chmod", unix.Chmod(at("long"), 0o2700))
+	check.NoError(t, "chmod", unix.Chmod(merged, 0o711))
+	if owners == Kernel {
+		check.NoError(t, "chown", unix.Lchown(at("home/link"), 9, 10))
+		check.NoError(t, "chown", unix.Lchown(at("home/pipe"), 9, 10))
+	}
+
+	dir := t.TempDir()
+	_, err := Apply(context.Background(), bytes.NewReader(diff(t, upper, DiffOptions{})), dir, ApplyOptions{Owners: owners})
+	check.NoError(t, "Apply of what Diff made", err)
+	want := describe(t, upper, owners, true)
+	sameTree(t, "an upper folder, and what became of it through Diff and Apply", want, describe(t, dir, owners, true))
+	check.True(t, "the description", want["home/one"] == "whiteout" && strings.Contains(want["old"], "opaque") && strings.Contains(want["bin/su"], "0:42"), fmt.Sprint(want), "a whiteout, an opaque folder and an owner")
+}
