@@ -86,7 +86,7 @@ func (b *Builder) refStage(ctx context.Context, st *Stage) (*State, error) {
 	}
 	for i := range steps {
 		if err := b.refStep(ctx, &state, &steps[i]); err != nil {
-			return nil, b.File.at(steps[i].Line, fmt.Errorf("%s: %w", steps[i].Kind, err))
+			return nil, b.File.at(steps[i].Line, fmt.Errorf("%s: %w", steps[i].Name(), err))
 		}
 	}
 	return &state, nil

@@ -191,9 +191,9 @@ func (e *endless) Close() error { return nil }
 
 func TestChecksum_ReadsInPiecesAndReportsErrors(t *testing.T) {
 	file := Entry{Path: "big", Mode: 0o644}
-	big := &endless{left: 1 << 30}
+	big := &endless{left: 1 << 26}
 	_, err := Checksum(each([]Entry{file}, nil), func(Entry) (io.ReadCloser, error) { return big, nil })
-	check.NoError(t, "Checksum of a file of 1 GiB", err)
+	check.NoError(t, "Checksum of a file of 64 MiB", err)
 	check.True(t, "the largest read", big.largest <= 4<<20, "more than 4 MiB", "at most that",
 		check.Often(true, "the whole file is read into memory"))
 	broken := errors.New("broken")

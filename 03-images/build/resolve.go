@@ -71,6 +71,11 @@ func mkdirAll(root *os.Root, name string, made func(name string) error) (string,
 		fi, err := root.Lstat(next)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
+			if path.Dir(next) != at { // a link leads to where nothing is
+				if _, err := mkdirAll(root, path.Dir(next), made); err != nil {
+					return "", err
+				}
+			}
 			if err := root.Mkdir(next, 0o755); err != nil {
 				return "", err
 			}

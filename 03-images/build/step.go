@@ -2,6 +2,7 @@ package build
 
 import (
 	"io/fs"
+	"strings"
 
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	"github.com/opencontainers/go-digest"
@@ -43,6 +44,12 @@ type Step struct {
 	Line    int
 	Text    string // the instruction as it was written
 	History int    // its entry in the config
+}
+
+// Name is the instruction's name as it was written, in capitals.
+func (s *Step) Name() string {
+	name, _, _ := strings.Cut(strings.ToUpper(s.Text), " ")
+	return name
 }
 
 // A Kind is what a Step does.
