@@ -256,7 +256,7 @@ func TestCollect_WhatCrashesLeave(t *testing.T) {
 	before := contents(t, s)
 	hex := digestOf(1).Encoded()
 	for _, file := range []string{"ingest/" + hex, "ingest/" + hex + ".lock", "ingest/new-123", "layers/" + hex + ".new/fs/half", "layers/" + hex + ".gone/fs/half",
-		"layers/" + hex + ".lock", "layers/" + hex + "/fs/torn", "active/x.new/fs/half", "active/x.gone/work/work/x", "active/tmp-build/fs/x", "active/tmp-build/parent",
+		"layers/" + hex + ".lock", "layers/" + hex + "/fs/torn", "active/x.new/fs/half", "active/x.gone/work/work/x", "active/tmp-build/fs/x", "active/tmp-build/parent", "active/torn/fs/x",
 		".index.json-123", "cache/." + hex + "-1", "cache/" + hex} {
 		putFile(t, s.Path(file), "x")
 	}

@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +18,7 @@ import (
 // An unpacked layer, layers/HEX by its chain ID, or a snapshot, active/ID:
 //
 //	fs/      its files; deleted ones are character devices 0:0 (overlayfs.rst, "whiteouts")
-//	parent   the chain ID of the layer below, or nothing
+//	parent   the chain ID of the layer below, or "none"
 //	boot     the boot that wrote it
 //	synced   there once all of it is on the disk
 //	work/    of a snapshot: overlay's own
@@ -39,8 +40,26 @@ func makeLayer(dir string, parent digest.Digest) error {
 	}
 	return errors.Join(
 		os.Chmod(filepath.Join(dir, "fs"), 0o755), // whatever the umask is
-		os.WriteFile(filepath.Join(dir, "parent"), []byte(parent), 0o644),
+		os.WriteFile(filepath.Join(dir, "parent"), []byte(cmp.Or(parent, none)), 0o644),
 		os.WriteFile(filepath.Join(dir, "boot"), []byte(bootID()), 0o644))
+}
+
+const none = digest.Digest("none")
+
+// readParent reads which layer is below. What a power loss tore is not found.
+func readParent(dir string) (digest.Digest, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "parent"))
+	if err != nil {
+		return "", notFound(filepath.Base(dir), err)
+	}
+	parent := digest.Digest(text)
+	if parent == none {
+		return "", nil
+	}
+	if checkDigest(parent) != nil {
+		return "", fmt.Errorf("%s is torn, its parent is %q: %w", dir, cut(string(text)), ErrNotFound)
+	}
+	return parent, nil
 }
 
 // trusted says whether a layer's folder holds what was unpacked into it.
@@ -99,11 +118,9 @@ func (s *Store) Lowers(chain digest.Digest) ([]string, error) {
 			return nil, err
 		}
 		lower = append(lower, dir)
-		parent, err := os.ReadFile(filepath.Join(filepath.Dir(dir), "parent"))
-		if err != nil {
-			return nil, notFound("layer "+string(chain), err)
+		if chain, err = readParent(filepath.Dir(dir)); err != nil {
+			return nil, err
 		}
-		chain = digest.Digest(parent)
 	}
 	return lower, nil
 }
@@ -154,11 +171,11 @@ func (s *Store) Snapshot(id string) (*Snapshot, error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
-	parent, err := os.ReadFile(s.Path("active", id, "parent"))
+	parent, err := readParent(s.Path("active", id))
 	if err != nil {
-		return nil, notFound("snapshot "+id, err)
+		return nil, fmt.Errorf("snapshot %s: %w", id, err)
 	}
-	return &Snapshot{s, id, digest.Digest(parent)}, nil
+	return &Snapshot{s, id, parent}, nil
 }
 
 // Snapshots returns all of them, by id.

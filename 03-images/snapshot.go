@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,12 +103,12 @@ func (s *Store) Prepare(ctx context.Context, id string, parent digest.Digest) (*
 	if err != nil {
 		return nil, fmt.Errorf("snapshot %s: %w", id, err)
 	}
-	place := s.Path("active", id)
-	if _, err := os.Lstat(place); err == nil {
-		return nil, fmt.Errorf("snapshot %s: %w", id, fs.ErrExist)
+	if _, err := s.Snapshot(id); !errors.Is(err, ErrNotFound) {
+		return nil, fmt.Errorf("snapshot %s: %w", id, cmp.Or(err, fs.ErrExist))
 	}
+	place := s.Path("active", id)
 	grown := place + ".new"
-	err = errors.Join(removeTree(grown), makeLayer(grown, parent))
+	err = errors.Join(removeTree(grown), removeTree(place), makeLayer(grown, parent))
 	if err == nil {
 		err = os.Mkdir(filepath.Join(grown, "work"), 0o700)
 	}

@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -41,8 +41,7 @@ type live struct {
 func (l live) addLayers(s *Store, chain digest.Digest) {
 	for checkDigest(chain) == nil && !l.layers[chain] {
 		l.layers[chain] = true
-		parent, _ := os.ReadFile(filepath.Join(s.layer(chain), "parent"))
-		chain = digest.Digest(parent)
+		chain, _ = readParent(s.layer(chain))
 	}
 }
 
@@ -117,6 +116,9 @@ func (w *sweeper) each(ctx context.Context, dir string, count *int, garbage func
 	if err != nil {
 		return err
 	}
+	if dir == w.store.Path("layers") {
+		w.store.topmostFirst(entries)
+	}
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -131,7 +133,11 @@ func (w *sweeper) each(ctx context.Context, dir string, count *int, garbage func
 		path := filepath.Join(dir, e.Name())
 		size := used(path)
 		if !w.o.DryRun {
-			if err := removeTree(path); err != nil {
+			remove := os.Remove // at once, or not
+			if e.IsDir() {
+				remove = removeTree
+			}
+			if err := remove(path); err != nil {
 				return err
 			}
 		}
@@ -157,7 +163,11 @@ func (w *sweeper) partial(ctx context.Context, l live) error {
 		return err
 	}
 	err = w.each(ctx, w.store.Path("active"), &w.done.Partial, func(name string, _ fs.FileInfo) bool {
-		return strings.HasPrefix(name, TemporaryID) || leftover(name)
+		if name == "lock" {
+			return false
+		}
+		sn, err := w.store.Snapshot(name)
+		return leftover(name) || errors.Is(err, ErrNotFound) || err == nil && sn.Temporary()
 	})
 	if err != nil {
 		return err
@@ -182,6 +192,18 @@ func (w *sweeper) layers(ctx context.Context, l live) error {
 	return w.each(ctx, dir, &w.done.Layers, func(name string, _ fs.FileInfo) bool {
 		return hexName.MatchString(name) && !(l.layers[digest.Digest("sha256:"+name)] && trusted(filepath.Join(dir, name)))
 	})
+}
+
+// topmostFirst sorts layers so that one goes before those below it: however this
+// ends, a layer that is there has them.
+func (s *Store) topmostFirst(entries []fs.DirEntry) {
+	height := map[string]int{}
+	for _, e := range entries {
+		seen := live{layers: map[digest.Digest]bool{}}
+		seen.addLayers(s, digest.Digest("sha256:"+e.Name()))
+		height[e.Name()] = len(seen.layers)
+	}
+	slices.SortStableFunc(entries, func(a, b fs.DirEntry) int { return height[b.Name()] - height[a.Name()] })
 }
 
 func (w *sweeper) blobs(ctx context.Context, l live) error {
