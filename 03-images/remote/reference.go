@@ -1,7 +1,10 @@
 package remote
 
 import (
+	"errors"
 	"fmt"
+	"strings"
+	"unicode"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -25,6 +28,9 @@ type Reference struct {
 // Errors: one line with the name and what is wrong with it.
 func Parse(name string) (Reference, error) {
 	named, err := reference.ParseDockerRef(name)
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		err = errors.New("it has characters that cannot be seen") // and ParseDockerRef's error would show them
+	}
 	if err != nil {
 		return Reference{}, fmt.Errorf("image name %s: %w", clean(name), err)
 	}

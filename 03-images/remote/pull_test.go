@@ -1,0 +1,348 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"coracle/03-images"
+	"coracle/internal/check"
+)
+
+const believed = "what the registry says of itself is taken for the truth: only the bytes that came have a digest"
+
+func TestResolve_WhatCame(t *testing.T) {
+	img := newImage(t, images.HostPlatform(), files{"a": "1"})
+	f := newFake(t, img)
+	c, _ := newClient(t, Options{})
+	f.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("Docker-Content-Digest", string(digest.FromString("another")))
+		return false
+	}
+	for _, object := range []string{":1", "@" + string(img.manifest.Digest)} {
+		d, data, err := c.Resolve(t.Context(), f.ref(t, object))
+		check.NoError(t, "Resolve("+object+")", err)
+		check.Equal(t, "its descriptor", img.manifest, d, check.Often(d.Digest == digest.FromString("another"), believed))
+		check.Equal(t, "its bytes", string(img.blobs[d.Digest]), string(data))
+	}
+	_, _, err := c.Resolve(t.Context(), f.ref(t, ":2"))
+	check.ErrorIs(t, "Resolve of a tag that is not there", err, images.ErrNotFound)
+
+	// A registry, or who sits before it, that answers with something else.
+	wanted := f.ref(t, "@"+string(img.manifest.Digest))
+	f.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("Docker-Content-Digest", string(img.manifest.Digest))
+		w.Header().Set("Content-Type", v1.MediaTypeImageManifest)
+		fmt.Fprint(w, `{"schemaVersion":2}`)
+		return true
+	}
+	_, _, err = c.Resolve(t.Context(), wanted)
+	check.ErrorIs(t, "Resolve by digest, something else comes", err, images.ErrMismatch, check.Often(err == nil, believed))
+	check.ErrorHas(t, "Resolve by digest, something else comes", err, []string{string(img.manifest.Digest), string(digest.FromString(`{"schemaVersion":2}`))})
+
+	f.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		w.Write(bytes.Repeat([]byte(" "), 10<<20))
+		return true
+	}
+	_, _, err = c.Resolve(t.Context(), f.ref(t, ":1"))
+	check.ErrorIs(t, "Resolve of a manifest of 10 MB", err, images.ErrTooLarge)
+}
+
+func TestPull_ThePlatformsImage(t *testing.T) {
+	noLeaks(t)
+	other := newImage(t, v1.Platform{OS: "linux", Architecture: "s390x"}, files{"a": "not for us"})
+	img := newImage(t, images.HostPlatform(), files{"a": "1", "b": "1"}, files{"b": "2"})
+	for d, data := range other.blobs {
+		img.blobs[d] = data
+	}
+	img.types[other.manifest.Digest] = v1.MediaTypeImageManifest
+	list := v1.Index{MediaType: v1.MediaTypeImageIndex}
+	list.SchemaVersion = 2
+	for _, d := range []Descriptor{other.manifest, img.manifest} {
+		p := v1.Platform{OS: "linux", Architecture: "s390x"}
+		if d.Digest == img.manifest.Digest {
+			p = images.HostPlatform()
+		}
+		d.Platform = &p
+		list.Manifests = append(list.Manifests, d)
+	}
+	index := img.json(t, v1.MediaTypeImageIndex, list)
+	img.types[index.Digest] = index.MediaType
+
+	f, s := newFake(t, img), newStore(t)
+	f.tags["many"] = index.Digest
+	c, _ := newClient(t, Options{})
+	for object, target := range map[string]Descriptor{":1": img.manifest, ":many": index} {
+		ref := f.ref(t, object)
+		got, err := pull(t, c, s, ref, PullOptions{})
+		check.NoError(t, "Pull of "+object, err)
+		check.Equal(t, "what Pull returns", target, got)
+		named, err := s.Tagged(ref.String())
+		check.NoError(t, "the name in the store", err, check.Often(errors.Is(err, images.ErrNotFound), "the name is not the full one, registry and tag included"))
+		check.Equal(t, "what the name stands for", target.Digest, named.Digest,
+			check.Often(named.Digest == img.manifest.Digest, "the index is left out: its name stands for something else than in the registry"))
+		read, err := s.Image(ref.String(), images.HostPlatform())
+		check.NoError(t, "read the image back", err)
+		check.Equal(t, "its manifest", img.manifest.Digest, read.Manifest.Digest)
+	}
+	check.Equal(t, "the lower layer", files{"a": "1", "b": "1"}, contents(t, s, img.chains[0]))
+	check.Equal(t, "the upper layer", files{"b": "2"}, contents(t, s, img.chains[1]))
+	for d := range other.blobs {
+		check.Equal(t, "requests for another platform's "+string(d), 0, f.asked("GET blobs/"+string(d))+f.asked("GET manifests/"+string(d)))
+	}
+	unlock, err := check.Within(t, "Alone after Pull", "the store's lock", func() (func(), error) { return s.Alone(t.Context()) },
+		check.Often(true, "the store is never given back"))
+	check.NoError(t, "Alone after Pull", err)
+	unlock()
+}
+
+func TestPull_BelievesNothing(t *testing.T) {
+	noLeaks(t)
+	img := newImage(t, images.HostPlatform(), files{"a": "1"}, files{"b": strings.Repeat("2", 1000)})
+	layer := img.spec.Layers[1]
+	lie := newImage(t, images.HostPlatform(), files{"a": "1"}, files{"b": "2"})
+	lie.spec.Layers[1].Digest, lie.spec.Layers[1].Size = layer.Digest, layer.Size // its config says another diff ID
+	lie.blobs[layer.Digest] = img.blobs[layer.Digest]
+	lie.manifest = lie.json(t, v1.MediaTypeImageManifest, lie.spec)
+	lie.types[lie.manifest.Digest] = v1.MediaTypeImageManifest
+
+	replace := func(path digest.Digest, data func(right []byte) []byte) func(*fake) {
+		return func(f *fake) {
+			f.fault = func(w http.ResponseWriter, r *http.Request) bool {
+				if strings.HasSuffix(r.URL.Path, string(path)) {
+					w.Write(data(f.image.blobs[path]))
+					return true
+				}
+				return false
+			}
+		}
+	}
+	for did, c := range map[string]struct {
+		img   *image
+		fault func(*fake)
+		want  error
+	}{
+		"a layer with another byte": {img, replace(layer.Digest, func(b []byte) []byte { b = bytes.Clone(b); b[len(b)/2] ^= 1; return b }), nil},
+		"a layer that is well packed, and another one": {img, replace(layer.Digest, func(b []byte) []byte {
+			return gzipped(files{"b": "evil"}.tar(t))
+		}), nil},
+		"a layer with bytes after it":         {img, replace(layer.Digest, func(b []byte) []byte { return append(bytes.Clone(b), 0) }), images.ErrTooLarge},
+		"a layer of another diff ID":          {lie, func(*fake) {}, images.ErrMismatch},
+		"a config with another byte":          {img, replace(img.spec.Config.Digest, func(b []byte) []byte { b = bytes.Clone(b); b[3] ^= 1; return b }), images.ErrMismatch},
+		"a config of 10 MB":                   {img, replace(img.spec.Config.Digest, func(b []byte) []byte { return make([]byte, 10<<20) }), nil},
+		"a layer that is not there":           {img, func(f *fake) { f.image = &image{blobs: without(img.blobs, layer.Digest), types: img.types} }, images.ErrNotFound},
+		"an endless layer":                    {img, endless(layer.Digest), nil},
+		"an endless layer without its length": {img, endlessChunks(layer.Digest), nil},
+	} {
+		f, s := newFake(t, c.img), newStore(t)
+		f.tags["1"] = c.img.manifest.Digest
+		c.fault(f)
+		client, _ := newClient(t, Options{})
+		_, err := pull(t, client, s, f.ref(t, ":1"), PullOptions{})
+		check.ErrorHas(t, "Pull of "+did, err, []string{"pull " + f.ref(t, ":1").String()})
+		check.True(t, "Pull of "+did, !strings.Contains(err.Error(), "\n"), err.Error(), "one line")
+		if c.want != nil {
+			check.ErrorIs(t, "Pull of "+did, err, c.want)
+		}
+		bad := left(t, s)
+		check.True(t, "after Pull of "+did, !strings.Contains(bad, "/app") && !strings.Contains(bad, img.chains[1].Encoded()) && !strings.Contains(bad, lie.chains[1].Encoded()),
+			bad, "no name, and no layer that was not true",
+			check.Often(strings.Contains(bad, "/app"), "the name is given before everything is there"),
+			check.Often(true, "the layer is unpacked and kept before its blob's digest is known"))
+		if did != "a layer of another diff ID" { // whose blob is what it should be
+			_, err = os.Stat(s.Blobs().Path(layer.Digest))
+			check.ErrorIs(t, "the blob after Pull of "+did, err, fs.ErrNotExist)
+		}
+	}
+}
+
+func without(blobs map[digest.Digest][]byte, d digest.Digest) map[digest.Digest][]byte {
+	rest := map[digest.Digest][]byte{}
+	for k, v := range blobs {
+		if k != d {
+			rest[k] = v
+		}
+	}
+	return rest
+}
+
+func endless(d digest.Digest) func(*fake) {
+	return func(f *fake) {
+		f.fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.HasSuffix(r.URL.Path, string(d)) {
+				return false
+			}
+			w.Header().Set("Content-Length", "1000000000000")
+			for b := make([]byte, 64<<10); ; {
+				if _, err := w.Write(b); err != nil {
+					return true
+				}
+			}
+		}
+	}
+}
+
+func endlessChunks(d digest.Digest) func(*fake) {
+	return func(f *fake) {
+		f.fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.HasSuffix(r.URL.Path, string(d)) {
+				return false
+			}
+			for b := make([]byte, 64<<10); ; {
+				if _, err := w.Write(b); err != nil {
+					return true
+				}
+			}
+		}
+	}
+}
+
+func TestPull_AllAtOnce(t *testing.T) {
+	noLeaks(t)
+	// More than any buffer: the layer must be half on the disk before the other half comes.
+	first := make([]byte, 24<<20)
+	for i := range first {
+		first[i] = byte(i*i>>8 ^ i*7919>>3)
+	}
+	img := newImage(t, images.HostPlatform(), files{"a": string(first), "b": "1"}, files{"c": "2"}, files{"d": "3"})
+	f, s := newFake(t, img), newStore(t)
+	c, _ := newClient(t, Options{})
+	var began sync.WaitGroup
+	began.Add(3)
+	all := make(chan struct{})
+	go func() { began.Wait(); close(all) }()
+	unpacking := make(chan bool, 1)
+	f.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		d := digest.Digest(r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:])
+		switch d {
+		case img.spec.Layers[0].Digest, img.spec.Layers[1].Digest, img.spec.Layers[2].Digest:
+		default:
+			return false
+		}
+		began.Done()
+		select {
+		case <-all:
+		case <-time.After(check.Deadline - 2*time.Second):
+			return false
+		}
+		if d != img.spec.Layers[0].Digest {
+			return false
+		}
+		data := img.blobs[d]
+		w.Header().Set("Content-Length", fmt.Sprint(len(data)))
+		w.Write(data[:len(data)-100])
+		w.(http.Flusher).Flush()
+		seen := false
+		for end := time.Now().Add(check.Deadline - 2*time.Second); !seen && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			grown, _ := filepath.Glob(s.Path("layers", "*", "fs", "a"))
+			seen = len(grown) > 0
+		}
+		unpacking <- seen
+		w.Write(data[len(data)-100:])
+		return true
+	}
+	_, err := pull(t, c, s, f.ref(t, ":1"), PullOptions{})
+	select {
+	case <-all:
+	default:
+		check.True(t, "Pull of three layers", false, "one after another", "all three asked for before the first one has come")
+	}
+	check.NoError(t, "Pull of three layers", err)
+	check.True(t, "while the first layer came", <-unpacking, "no file of it", "files",
+		check.Often(true, "a layer is downloaded whole before anybody begins to unpack it"))
+	check.Equal(t, "a small layer", files{"c": "2"}, contents(t, s, img.chains[1]))
+}
+
+func TestPull_WhatIsThere(t *testing.T) {
+	noLeaks(t)
+	same := files{"a": strings.Repeat("again and again ", 1000)}
+	img := newImage(t, images.HostPlatform(), files{"z": "0"}, same, files{"b": "2"}, same)
+	f, s := newFake(t, img), newStore(t)
+	ref := f.ref(t, ":1")
+	c, _ := newClient(t, Options{})
+	twice := img.spec.Layers[1]
+
+	// A download that broke off, in another process.
+	w, err := s.Blobs().Create(t.Context(), img.spec.Layers[2])
+	check.NoError(t, "Create", err)
+	_, err = w.Write(img.blobs[img.spec.Layers[2].Digest][:40])
+	check.NoError(t, "Write", err)
+	w.Close()
+	f.fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, string(img.spec.Layers[2].Digest)) {
+			check.True(t, "what is asked of a layer of which 40 bytes are here", strings.HasPrefix(r.Header.Get("Range"), "bytes=40-"), r.Header.Get("Range"), "bytes=40-…")
+		}
+		return false
+	}
+	_, err = pull(t, c, s, ref, PullOptions{Parallel: 4})
+	check.NoError(t, "Pull of an image that has a layer twice, and of another the beginning", err)
+	check.Equal(t, "requests for the layer that is there twice", 1, f.asked("GET blobs/"+string(twice.Digest)))
+	for _, chain := range []int{1, 3} {
+		check.Equal(t, "the layer that is there twice", same, contents(t, s, img.chains[chain]))
+	}
+	before := f.asked("GET blobs/" + string(twice.Digest))
+	_, err = pull(t, c, s, ref, PullOptions{})
+	check.NoError(t, "Pull again", err)
+	for _, l := range img.spec.Layers {
+		check.Equal(t, "requests for a layer that is there", before, f.asked("GET blobs/"+string(l.Digest)))
+	}
+
+	// The layer is there unpacked, its blob is not: it is wanted all the same, to push
+	// it or to save it, and nobody reads what would go to who unpacks.
+	big := newImage(t, images.HostPlatform(), files{"a": random(10 << 20)})
+	f2, s2 := newFake(t, big), newStore(t)
+	_, err = pull(t, c, s2, f2.ref(t, ":1"), PullOptions{})
+	check.NoError(t, "Pull", err)
+	check.NoError(t, "remove the blob", os.Remove(s2.Blobs().Path(big.spec.Layers[0].Digest)))
+	ctx, cancel := context.WithTimeout(t.Context(), check.Deadline-2*time.Second)
+	defer cancel()
+	_, err = check.Within(t, "Pull of an image whose layer is unpacked and whose blob is gone", "its return",
+		func() (Descriptor, error) { return c.Pull(ctx, s2, f2.ref(t, ":1"), PullOptions{}) },
+		check.Often(true, "nobody reads the other end of the buffer where the layer is there already"))
+	check.NoError(t, "Pull of an image whose layer is unpacked and whose blob is gone", err)
+	_, err = os.Stat(s2.Blobs().Path(big.spec.Layers[0].Digest))
+	check.NoError(t, "the blob afterwards", err)
+
+	// Ended in the middle.
+	s3 := newStore(t)
+	ending, cancel := context.WithCancel(t.Context())
+	f2.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		data := big.blobs[big.spec.Layers[0].Digest]
+		if !strings.HasSuffix(r.URL.Path, string(big.spec.Layers[0].Digest)) {
+			return false
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(len(data)))
+		w.Write(data[:len(data)/2])
+		cancel()
+		<-r.Context().Done()
+		return true
+	}
+	_, err = check.Within(t, "Pull whose context ends", "its return", func() (Descriptor, error) { return c.Pull(ending, s3, f2.ref(t, ":1"), PullOptions{}) })
+	check.ErrorIs(t, "Pull whose context ends", err, context.Canceled)
+	check.Equal(t, "what it leaves", "", left(t, s3), check.Often(err == nil, "an ended context is taken for the end of the work"))
+}
+
+// random is text that no packer makes smaller.
+func random(n int) string {
+	b := make([]byte, n)
+	x := uint64(88172645463325252)
+	for i := range b {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		b[i] = byte(x)
+	}
+	return string(b)
+}
