@@ -102,24 +102,20 @@ func TestTakeSteps_OfABusyProgram(t *testing.T) {
 		}()
 	}
 	defer close(stop)
-	_, err := check.Within(t, "start a program 20 times", "all of them to end", func() (int, error) {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		exe, err := os.Open("/bin/true")
-		if err != nil {
-			return 0, err
-		}
-		defer exe.Close()
-		for i := range 20 {
+	exe, err := os.Open("/bin/true")
+	check.NoError(t, "open /bin/true", err)
+	defer exe.Close()
+	for range 20 {
+		state, err := check.Within(t, "start a program", "it to end", func() (*os.ProcessState, error) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
 			child, err := takeSteps([]Step{{Do: Fork}}, program{exe, []string{"true"}, nil, nil})
 			if err != nil {
-				return i, err
+				return nil, err
 			}
-			if state, err := child.Wait(); err != nil || state.ExitCode() != 0 {
-				return i, fmt.Errorf("%v %w", state, err)
-			}
-		}
-		return 20, nil
-	})
-	check.NoError(t, "start a program 20 times", err)
+			return child.Wait()
+		})
+		check.NoError(t, "start a program", err)
+		check.Equal(t, "its exit status", 0, state.ExitCode())
+	}
 }

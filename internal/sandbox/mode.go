@@ -49,11 +49,14 @@ func pickMode() (m Mode, uids, gids subRange, err error) {
 func SubRanges() (uids, gids subRange, err error) {
 	for _, tool := range []string{"newuidmap", "newgidmap"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			return uids, gids, fmt.Errorf("%s not found: apt-get install uidmap (Debian, Ubuntu) or dnf install shadow-utils (Fedora)", tool)
+			return uids, gids, fmt.Errorf("%s not found: sudo apt-get install uidmap (Debian, Ubuntu) or sudo dnf install shadow-utils (Fedora)", tool)
 		}
 	}
-	// The tools are set-user-ID root and write a map by this capability, which they
-	// cannot have in a container that lacks it.
+	// The tools are set-user-ID root and write a map by a capability, which they
+	// cannot have in a session that gains nothing, or in a container that lacks it.
+	if held, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err == nil && held == 1 {
+		return uids, gids, errors.New("newuidmap has no effect under no_new_privs: in a container leave out --security-opt no-new-privileges")
+	}
 	if held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_ADMIN, 0, 0, 0); err == nil && held == 0 {
 		return uids, gids, errors.New("newuidmap has no effect below a bounding set without CAP_SYS_ADMIN: docker run --cap-add SYS_ADMIN …")
 	}
@@ -84,5 +87,5 @@ func subRangeOf(file string) (subRange, error) {
 			}
 		}
 	}
-	return subRange{}, fmt.Errorf("%s gives %s no range of 65535 ids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s", file, name, name)
+	return subRange{}, fmt.Errorf("%s gives %s no range of 65535 ids: sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s", file, name, name)
 }

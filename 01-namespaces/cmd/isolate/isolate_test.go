@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -31,7 +32,7 @@ func TestIsolate_AWorldOfItsOwn(t *testing.T) {
 	check.Equal(t, "stderr", "to stderr\n", errs)
 	lines := strings.Split(out, "\n")
 	check.True(t, "its input, PID, host name, id, environment, folder and processes",
-		strings.HasPrefix(lines[0], "typed 1 mine 0 b /root /tmp /proc/1 "), lines[0], "typed 1 mine 0 b /root /tmp /proc/1 …")
+		strings.HasPrefix(lines[0]+" ", "typed 1 mine 0 b /root /tmp /proc/1 "), lines[0], "typed 1 mine 0 b /root /tmp /proc/1 …")
 	for i, kind := range []string{"cgroup", "ipc", "mnt", "net", "pid", "uts"} {
 		mine, err := os.Readlink("/proc/self/ns/" + kind)
 		check.NoError(t, "read my namespace", err)
@@ -85,6 +86,9 @@ func TestIsolate_ReadonlyRoot(t *testing.T) {
 
 func TestIsolate_SignalsAndStatus(t *testing.T) {
 	needAll(t)
+	sandbox.Need(t, sandbox.Feature{Name: "a shell that traps signals", Fix: "apt-get install dash", Has: func() error {
+		return exec.Command("sh", "-c", "trap : USR1").Run()
+	}})
 	_, flags := hostRoot(t)
 	begin := func(script string) (lines *bufio.Reader, signal func(syscall.Signal), wait func() int) {
 		cmd := command(sh(flags, script)...)
