@@ -232,7 +232,7 @@ func TestSetCapabilities_NotHeld(t *testing.T) {
 
 func TestSetCapabilities_NoNewPrivs(t *testing.T) {
 	exercise.Need(t, "1.8")
-	sandbox.Need(t)
+	sandbox.Need(t, sandbox.GainsPrivileges)
 	for _, ask := range []bool{false, true} {
 		saw, err := capsWith(t, capsAsked{NoNewPrivs: ask})
 		did := fmt.Sprintf("SetCapabilities(nothing, %v)", ask)

@@ -299,7 +299,7 @@ func TestInstallFilter_Kernel(t *testing.T) {
 
 func TestInstallFilter_Errors(t *testing.T) {
 	exercise.Need(t, "1.9")
-	sandbox.Need(t)
+	sandbox.Need(t, sandbox.GainsPrivileges)
 	saw, err := filterWith(t, filterAsked{})
 	did := "InstallFilter with neither no_new_privs nor CAP_SYS_ADMIN"
 	check.ErrorIs(t, did, err, unix.EACCES, check.Often(saw.NoNewPrivs == 1, setsItself))

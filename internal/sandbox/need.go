@@ -1,9 +1,12 @@
 package sandbox
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Feature is something that not every machine has.
@@ -11,6 +14,18 @@ type Feature struct {
 	Name string       // "id range"
 	Fix  string       // the command or setting that provides it
 	Has  func() error // nil where it is there; asked inside the sandbox
+}
+
+// GainsPrivileges is there unless the whole session runs under no_new_privs, which
+// nothing below it can take off (prctl(2)).
+var GainsPrivileges = Feature{
+	Name: "a session without no_new_privs", Fix: "a container without --security-opt no-new-privileges",
+	Has: func() error {
+		if held, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err != nil || held == 1 {
+			return errors.Join(errors.New("it is set"), err)
+		}
+		return nil
+	},
 }
 
 // Cannot begins every skip that is the machine's fault; grading tells by it.

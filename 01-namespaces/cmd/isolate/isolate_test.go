@@ -260,6 +260,7 @@ func TestIsolate_KillNine(t *testing.T) {
 // while the other is still there.
 func TestIsolate_FilterWithoutNoNewPrivs(t *testing.T) {
 	needAll(t)
+	sandbox.Need(t, sandbox.GainsPrivileges)
 	file := filepath.Join(t.TempDir(), "spec.json")
 	spec := `{"args":["/bin/sh","-c","grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status"],"env":["PATH=/usr/bin:/bin"],
 		"capabilities":[],"seccomp":{"defaultAction":"SCMP_ACT_ALLOW"}}`
