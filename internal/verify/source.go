@@ -67,8 +67,12 @@ func (r *run) concerns(rel string) bool {
 // what a first `./lab test` compiles.
 var heavy = []string{"k8s.io/", "github.com/docker/docker", "go.etcd.io/etcd"}
 
+// dockers may link Docker's client: the package, and the program that is there for
+// nothing else.
+var dockers = []string{"03-images/docker", "03-images/cmd/engine"}
+
 // imports: a chapter imports none after it; chapters 1 to 3, cmd/lab and
-// cmd/coracle-runtime none of the heavy modules, save 03-images/docker.
+// cmd/coracle-runtime none of the heavy modules, save dockers.
 func (r *run) imports(ctx context.Context) error {
 	l := r.reference()
 	var light []string
@@ -79,7 +83,7 @@ func (r *run) imports(ctx context.Context) error {
 			if n != 0 {
 				r.backwards(dir, n)
 			}
-			if (n >= 1 && n <= 3 && dir != "03-images/docker") || dir == "cmd/lab" || dir == "cmd/coracle-runtime" {
+			if (n >= 1 && n <= 3 && !slices.Contains(dockers, dir)) || dir == "cmd/lab" || dir == "cmd/coracle-runtime" {
 				light = append(light, dir)
 				keys = append(keys, r.src.key(dir, l))
 			}

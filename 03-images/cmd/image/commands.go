@@ -116,7 +116,7 @@ func (p *program) image(s *images.Store, name string) (*images.Image, error) {
 	img, err := s.Image(full, platform)
 	if errors.Is(err, images.ErrNotFound) && full != name {
 		if byID, e := s.Image(name, platform); e == nil {
-			return byID, nil
+			img, err = byID, nil
 		} else if _, tagged := s.Tagged(full); tagged != nil && !errors.Is(e, images.ErrNotFound) {
 			return nil, e
 		}
@@ -124,7 +124,21 @@ func (p *program) image(s *images.Store, name string) (*images.Image, error) {
 	if errors.Is(err, images.ErrNotFound) && bad != nil {
 		return nil, bad
 	}
-	return img, err
+	if err == nil && p.platform != "" {
+		err = fits(img, platform)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return img, nil
+}
+
+// fits compares a platform that was asked for with an image that no index told of.
+func fits(img *images.Image, platform v1.Platform) error {
+	if _, err := images.Select(&v1.Index{Manifests: []v1.Descriptor{{Platform: &img.Config.Platform}}}, platform); err != nil {
+		return fmt.Errorf("image %s: %w", img.Name, err)
+	}
+	return nil
 }
 
 // exactly asks for arguments, and says which.

@@ -40,7 +40,7 @@ func (p *program) ls() *cobra.Command {
 					continue
 				}
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", familiar(name), short(img.ID.Encoded()),
-					images.FormatPlatform(img.Config.Platform), bytes(size(img)), created(img.Config.Created))
+					images.FormatPlatform(img.Config.Platform), inBytes(size(img)), created(img.Config.Created))
 			}
 			return w.Flush()
 		}),
@@ -99,14 +99,14 @@ func (p *program) history() *cobra.Command {
 				id, n := "-", "-"
 				if !h.EmptyLayer && layer > 0 {
 					layer--
-					id, n = short(img.Layers[layer].Digest.Encoded()), bytes(img.Layers[layer].Size)
+					id, n = short(img.Layers[layer].Digest.Encoded()), inBytes(img.Layers[layer].Size)
 				}
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", id, created(h.Created), n, plain(h.CreatedBy))
 			}
 			for layer > 0 { // some tools tell no history
 				layer--
 				l := img.Layers[layer]
-				fmt.Fprintf(w, "%s\t-\t%s\t-\n", short(l.Digest.Encoded()), bytes(l.Size))
+				fmt.Fprintf(w, "%s\t-\t%s\t-\n", short(l.Digest.Encoded()), inBytes(l.Size))
 			}
 			return w.Flush()
 		}),
@@ -193,7 +193,7 @@ It waits until nobody adds to the store.`,
 			if o.DryRun {
 				verb = "would remove"
 			}
-			fmt.Printf("%s %d blobs, %d layers, %d build steps, %d leftovers: %s\n", verb, done.Blobs, done.Layers, done.Steps, done.Partial, bytes(done.Bytes))
+			fmt.Printf("%s %d blobs, %d layers, %d build steps, %d leftovers: %s\n", verb, done.Blobs, done.Layers, done.Steps, done.Partial, inBytes(done.Bytes))
 			return nil
 		}),
 	}
@@ -235,8 +235,8 @@ func plain(s string) string {
 	}, s)), " ")
 }
 
-// bytes words a size as docker does: powers of 1000.
-func bytes(n int64) string {
+// inBytes words a size as docker does: powers of 1000.
+func inBytes(n int64) string {
 	for _, u := range []struct {
 		size int64
 		name string

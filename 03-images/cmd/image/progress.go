@@ -49,9 +49,9 @@ func (b *bars) event(e images.Event) {
 			mpb.PrependDecorators(decor.Name(short(e.Digest.Encoded())+" "), decor.Any(func(decor.Statistics) string { return fmt.Sprintf("%-8s ", one.now()) })),
 			mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
 				if s.Total <= 0 {
-					return " " + bytes(s.Current)
+					return " " + inBytes(s.Current)
 				}
-				return fmt.Sprintf(" %s of %s", bytes(s.Current), bytes(s.Total))
+				return fmt.Sprintf(" %s of %s", inBytes(s.Current), inBytes(s.Total))
 			})))
 		b.of[e.Digest] = one
 	}
@@ -103,7 +103,7 @@ func (l *lines) event(e images.Event) {
 	l.last[e.Digest] = e
 	of := ""
 	if e.Total > 0 {
-		of = " " + bytes(e.Total)
+		of = " " + inBytes(e.Total)
 	}
 	fmt.Fprintf(l.w, "%s %s%s\n", short(e.Digest.Encoded()), e.Stage, of)
 }

@@ -78,6 +78,9 @@ func (p *program) pull() *cobra.Command {
 					return err
 				}
 				fmt.Println(ref.Familiar(), d.Digest)
+				if _, err := p.image(s, name); err != nil { // the registry has one image, and it is for another machine
+					fmt.Fprintln(os.Stderr, "image: warning:", err)
+				}
 			}
 			return nil
 		}),
