@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 			os.Setenv("CORACLE_BASE", dir)
 		}
 	}
-	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "03-images/build", Reexec: helper}))
+	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "03-images/build", Cgroup: true, Reexec: helper}))
 }
 
 // helpers are what the test binary does when it is executed as "test:NAME ARG…".
