@@ -22,6 +22,7 @@ import (
 // come folder by folder, so the last folder is kept open.
 type tree struct {
 	root    *os.Root
+	top     int // its descriptor
 	o       ApplyOptions
 	applied Applied
 	folders map[string]folder
@@ -49,14 +50,20 @@ func openTree(dir string, o ApplyOptions) (*tree, error) {
 	}
 	o.MaxBytes = cmp.Or(o.MaxBytes, DefaultMaxBytes)
 	o.MaxEntries = cmp.Or(o.MaxEntries, DefaultMaxEntries)
-	return &tree{
+	t := &tree{
 		root: root, o: o, dir: -1, room: maxRemembered, buf: make([]byte, 256<<10),
 		folders: map[string]folder{".": {}}, made: map[string]bool{}, hidden: map[string]bool{},
-	}, nil
+	}
+	if t.top, err = t.open("."); err != nil {
+		root.Close()
+		return nil, err
+	}
+	return t, nil
 }
 
 func (t *tree) Close() error {
 	t.leave()
+	unix.Close(t.top)
 	return t.root.Close()
 }
 
@@ -91,10 +98,8 @@ func (t *tree) parent(name string) (base string, err error) {
 // walk opens a folder, step by step, and makes what is missing. A symbolic link on
 // the way is os.Root's to follow.
 func (t *tree) walk(dir string) (fd int, err error) {
-	if fd, err = t.open("."); dir == "." {
-		return fd, err
-	}
-	for i := 1; i <= len(dir) && err == nil; i++ {
+	fd, err = openFolder(t.top, ".")
+	for i := 1; i <= len(dir) && err == nil && dir != "."; i++ {
 		if i < len(dir) && dir[i] != '/' {
 			continue
 		}
