@@ -10,7 +10,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "03-images", Reexec: helper}))
+	o := sandbox.Options{Dir: "03-images", Reexec: helper}
+	remove := o.OnDisk()
+	code := sandbox.Main(m, o)
+	remove()
+	os.Exit(code)
 }
 
 // helpers are what the test binary does when it is executed as "test:NAME ARG…".

@@ -78,7 +78,14 @@ func (s *Store) refGrow(dir string, parent digest.Digest, fill func(dir string) 
 	if err != nil {
 		return err
 	}
-	lower, err := s.Lowers(parent)
+	var lower []string
+	switch {
+	case parent == "":
+	case len(applied.Implicit) == 0:
+		_, err = s.LayerPath(parent)
+	default:
+		lower, err = s.Lowers(parent)
+	}
 	if err != nil {
 		return err
 	}

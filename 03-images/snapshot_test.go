@@ -214,7 +214,7 @@ func TestMount_OfFewOrManyLayers(t *testing.T) {
 }
 
 func TestAddLayer_FoldersThatNoEntryNamed(t *testing.T) {
-	sandbox.Need(t)
+	sandbox.Need(t, overlays)
 	s := newStore(t)
 	at := time.Unix(1e9, 5)
 	const id = 33

@@ -67,7 +67,9 @@ func (s *Store) Share(ctx context.Context) (unlock func(), err error) {
 	return lock(ctx, s.Path("lock"), unix.LOCK_SH)
 }
 
-// Alone takes the store's lock for nobody else, to collect.
+// Alone takes the store's lock for nobody else, to collect. It waits for a moment
+// in which nobody adds; nobody is kept from adding meanwhile, or who holds Share and
+// asks for it again would wait for himself.
 func (s *Store) Alone(ctx context.Context) (unlock func(), err error) {
 	return lock(ctx, s.Path("lock"), unix.LOCK_EX)
 }
