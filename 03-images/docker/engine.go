@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/docker/docker/client"
 
 	images "coracle/03-images"
 	"coracle/03-images/archive"
-	"coracle/03-images/remote"
 )
 
 // An Engine is a Docker Engine that answers.
@@ -30,10 +30,12 @@ func Connect(ctx context.Context, host string) (*Engine, error) {
 		return nil, fmt.Errorf("docker engine: %w", err)
 	}
 	// It is asked for its version here, so that a wrong address is an error of its own.
-	if _, err := api.Ping(ctx); err != nil {
+	ping, err := api.Ping(ctx)
+	if err != nil {
 		api.Close()
 		return nil, fmt.Errorf("docker engine at %s: %w", api.DaemonHost(), err)
 	}
+	api.NegotiateAPIVersionPing(ping)
 	return &Engine{api}, nil
 }
 
@@ -44,19 +46,14 @@ func (e *Engine) Close() error { return e.api.Close() }
 func (e *Engine) Version() string { return e.api.ClientVersion() }
 
 // Import brings images of the Engine into the store, by the names that they have
-// there.
-func (e *Engine) Import(ctx context.Context, s *images.Store, names []string, p images.Progress) ([]archive.Loaded, error) {
+// there. One that is asked for by its ID comes without a name: o.Name gives it one.
+func (e *Engine) Import(ctx context.Context, s *images.Store, names []string, o archive.LoadOptions) ([]archive.Loaded, error) {
 	body, err := e.api.ImageSave(ctx, names)
 	if err != nil {
-		return nil, fmt.Errorf("docker engine: %w", err)
+		return nil, fmt.Errorf("docker engine: %s: %w", strings.Join(names, ", "), err)
 	}
 	defer body.Close()
-	// An image that is named by its ID comes without a name.
-	name := ""
-	if ref, err := remote.Parse(names[0]); err == nil && len(names) == 1 {
-		name = ref.String()
-	}
-	return archive.Load(ctx, s, body, archive.LoadOptions{Name: name, Progress: p})
+	return archive.Load(ctx, s, body, o)
 }
 
 // Export brings images of the store into the Engine, and returns what it said of

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	images "coracle/03-images"
+	"coracle/03-images/archive"
 	"coracle/03-images/docker"
 	"coracle/03-images/remote"
 	"coracle/03-images/userns"
@@ -40,7 +41,7 @@ func main() {
 }
 
 func root() *cobra.Command {
-	var dir, host string
+	var dir, host, as string
 	root := &cobra.Command{
 		Use: "engine", Short: "Move images between the store and a Docker Engine",
 		Example: `  engine import debian:12
@@ -80,7 +81,8 @@ func root() *cobra.Command {
 			return do(cmd.Context(), e, s, args)
 		}})
 	}
-	verb("import NAME...", "Bring images of the Engine into the store", importAll)
+	verb("import NAME...", "Bring images of the Engine into the store", importAll(&as))
+	root.Commands()[0].Flags().StringVar(&as, "name", "", "what to call one that is asked for by its ID")
 	verb("export NAME...", "Bring images of the store into the Engine", exportAll)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w (%s --help lists the flags)", err, cmd.CommandPath())
@@ -88,12 +90,14 @@ func root() *cobra.Command {
 	return root
 }
 
-func importAll(ctx context.Context, e *docker.Engine, s *images.Store, names []string) error {
-	loaded, err := e.Import(ctx, s, names, nil)
-	for _, i := range loaded {
-		fmt.Println(i.Name, i.Target.Digest)
+func importAll(as *string) func(context.Context, *docker.Engine, *images.Store, []string) error {
+	return func(ctx context.Context, e *docker.Engine, s *images.Store, names []string) error {
+		loaded, err := e.Import(ctx, s, names, archive.LoadOptions{Name: *as})
+		for _, i := range loaded {
+			fmt.Println(i.Name, i.Target.Digest)
+		}
+		return err
 	}
-	return err
 }
 
 func exportAll(ctx context.Context, e *docker.Engine, s *images.Store, names []string) error {
