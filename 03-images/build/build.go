@@ -8,10 +8,40 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
-
 	images "coracle/03-images"
 )
+
+// Exercise 3.9: the build itself
+//
+// All that a build is made of is there: stages and steps (dockerfile.go, plan.go),
+// keys (3.8), snapshots (3.5) and layers (3.4). What is left is to put it together.
+//
+//	stages ─ Needed ─▶ in order; each: base, Plan, then its steps, one after another:
+//
+//	open ─▶ Key ─▶ Store.Cached ── there ──────────────────────────▶ state + layer
+//	                    └─ ErrNotFound ─▶ Prepare ─▶ perform ─▶ CommitLayer ─▶ PutCached
+//	                                          └─────── Remove ───────┘
+//
+// Given, besides the methods of images.Store:
+//   - b.stages() resolves the stages; b.base(ctx, stage) is the State that one begins
+//     with; it looks in b.built for a stage's parent, and so does open for --from;
+//   - b.File.Plan(stage, state, b.epoch()) returns the steps, and the state in which
+//     the stage ends but for its layers and its key, which are still the base's;
+//   - b.open(ctx, step) finds what a COPY copies, and its checksums; close it;
+//   - b.unpack(ctx, state) makes sure that a state's layers can be mounted;
+//   - b.temporary() is an id for a snapshot that Collect removes if we cannot;
+//   - b.perform(ctx, step, files, snapshot) does the work; changed says whether
+//     anything came of it. A step that changed nothing has no layer: the Cached of it
+//     is empty, and its entry of the history (Config.History[step.History]) says
+//     EmptyLayer;
+//   - b.say(step, cached) tells the user, before the work; b.Ran counts what is done;
+//   - b.write(ctx, state, tag) writes config and manifest and gives them a name;
+//   - b.File.at(line, err) says where in the Dockerfile something went wrong.
+//
+// Whoever adds to the store holds Share until what was added has a name, or Collect
+// takes it away underneath.
+//
+// Delete this line when you start:
 
 // Needed returns the stages that the target needs, itself among them, in the order
 // in which they can be built. The target is a name, whatever its case, or a number;
@@ -49,7 +79,12 @@ func Needed(stages []*Stage, target string) ([]int, error) {
 }
 
 // Build builds the target, gives it a name (tag, a full one; "" for none), and
-// returns its manifest.
+// returns its manifest. Stages that the target does not need are not built; a step
+// whose key is in the cache is not done, unless b.NoCache; a step that fails is not
+// remembered, and no snapshot is left, however a step ends.
+//
+// Errors: the step's, at its line: "Dockerfile:4: RUN: exit status 2". When ctx
+// ends, the reason it gives (context.Cause).
 func (b *Builder) Build(ctx context.Context, tag string) (images.Descriptor, error) {
 	unlock, err := b.Store.Share(ctx) // until what is made has its name
 	if err != nil {
@@ -141,11 +176,6 @@ func (b *Builder) refMake(ctx context.Context, at *State, s *Step, f *files) (ma
 		return made, err
 	}
 	made.Layer, made.DiffID, err = b.Store.CommitLayer(ctx, sn.Upper(), images.DiffOptions{Epoch: b.epoch(), Owners: b.Store.Owners()})
-	made.Chain = refChain(at, made.DiffID)
+	made.Chain = at.Chain(made.DiffID)
 	return made, err
-}
-
-func refChain(at *State, id digest.Digest) digest.Digest {
-	next := State{Layers: append(slices.Clone(at.Layers), Layer{DiffID: id})}
-	return next.Chain()
 }

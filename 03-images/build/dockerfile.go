@@ -14,8 +14,12 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 )
 
-// maxDockerfile is more than any person writes; BuildKit's own limit is a line's.
-const maxDockerfile = 1 << 20
+// A Dockerfile may come from anybody: these are more than a person writes.
+const (
+	maxDockerfile = 1 << 20 // bytes
+	maxStages     = 500
+	maxWord       = 1 << 20 // bytes of a word, its variables replaced: ENV A=$A$A doubles with each line
+)
 
 // Scratch is the base that is empty.
 const Scratch = "scratch"
@@ -90,6 +94,9 @@ func Parse(name string, text []byte) (*Dockerfile, error) {
 		_, isArg := what.(*instructions.ArgCommand)
 		switch {
 		case strings.EqualFold(node.Value, command.From):
+			if len(f.stages) == maxStages {
+				return nil, f.at(node.StartLine, fmt.Errorf("more than %d stages", maxStages))
+			}
 			f.stages = append(f.stages, []*parser.Node{node})
 		case len(f.stages) > 0:
 			last := len(f.stages) - 1
@@ -229,7 +236,14 @@ func (f *Dockerfile) global(args map[string]string, platform, target string) (*s
 }
 
 // expand replaces the variables of a word, as a shell does.
-func (f *Dockerfile) expand(word string, vars shell.EnvGetter) (string, error) {
-	text, _, err := shell.NewLex(f.escape).ProcessWord(word, vars)
+func (f *Dockerfile) expand(word string, vars *scope) (string, error) {
+	return expand(shell.NewLex(f.escape), word, vars)
+}
+
+func expand(lex *shell.Lex, word string, vars *scope) (string, error) {
+	if n := strings.Count(word, "$"); n > 0 && len(word)+n*vars.longest() > maxWord {
+		return "", fmt.Errorf("%.20q… may become more than %d bytes with its variables", word, maxWord)
+	}
+	text, _, err := lex.ProcessWord(word, vars)
 	return text, err
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	images "coracle/03-images"
 )
 
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -25,6 +27,7 @@ type planner struct {
 	state State
 	steps []Step
 	cmd   bool // this stage has a CMD
+	size  int  // bytes of history
 }
 
 // Plan says what a stage does to files, and which state it ends in, its layers and
@@ -49,6 +52,9 @@ func (f *Dockerfile) Plan(st *Stage, from State, epoch time.Time) ([]Step, State
 		what, err := instructions.ParseInstruction(node)
 		if err == nil {
 			err = p.instruction(what, node)
+		}
+		if err == nil && p.size > images.MaxManifest {
+			err = fmt.Errorf("the image's history becomes larger than %d bytes", images.MaxManifest)
 		}
 		if err != nil {
 			return nil, State{}, f.at(node.StartLine, err)
@@ -173,8 +179,7 @@ func (p *planner) expandAll(what any) error {
 		return e.ExpandRaw(func(word string) (string, error) {
 			lex := shell.NewLex('\\')
 			lex.SkipProcessQuotes = true
-			text, _, err := lex.ProcessWord(word, p.scope())
-			return text, err
+			return expand(lex, word, p.scope())
 		})
 	}
 	return nil
@@ -245,6 +250,7 @@ func (p *planner) step(s Step, node *parser.Node, said string) {
 }
 
 func (p *planner) history(said string, empty bool) {
+	p.size += len(said)
 	p.state.Config.History = append(p.state.Config.History, v1.History{Created: &p.epoch, CreatedBy: said, EmptyLayer: empty})
 }
 

@@ -118,3 +118,24 @@ func TestRun_Failures(t *testing.T) {
 	check.NoError(t, "read mountinfo", err)
 	check.True(t, "mounts that are left", !strings.Contains(string(mounts), store.Path("cache")), string(mounts), "none")
 }
+
+// With a network a RUN is in its caller's, and finds names by its caller's files;
+// that leaves nothing in the layer.
+func TestRun_Network(t *testing.T) {
+	store := storeWithBase(t)
+	online := func(b *Builder) { b.Offline = false }
+	ours, err := os.Readlink("/proc/self/ns/net")
+	check.NoError(t, "read my namespace", err)
+	hosts, err := os.ReadFile("/etc/hosts")
+	check.NoError(t, "read /etc/hosts", err)
+	b, img := build(t, store, "FROM base\nRUN readlink /proc/self/ns/net; cat /etc/hosts\n", "", online)
+	check.Equal(t, "its network and /etc/hosts", ours+"\n"+string(hosts), output(b))
+	check.Equal(t, "layers", 1, len(img.Layers))
+	for _, gone := range []string{"rm /etc/hosts /etc/resolv.conf", "rm -r /etc"} {
+		_, img = build(t, store, "FROM base\nRUN --network=none "+gone+"\nRUN true\n", "", online)
+		check.Equal(t, "layers after RUN true where there was none of these files", 2, len(img.Layers))
+		check.Equal(t, "/etc/hosts after "+gone, "", listFiles(t, store, img)["/etc/hosts"])
+	}
+	b, _ = build(t, store, "FROM base\nRUN --network=none readlink /proc/self/ns/net\n", "", online)
+	check.True(t, "the network of --network=none", output(b) != ours+"\n", "its caller's", "another")
+}

@@ -1,8 +1,6 @@
 package build
 
-import (
-	"strings"
-)
+import "strings"
 
 // A scope is the variables that a word of an instruction may name. An ENV hides an
 // ARG of its name, wherever the two stand.
@@ -26,6 +24,16 @@ func (s *scope) Keys() []string {
 		names = append(names, name)
 	}
 	return names
+}
+
+// longest is the length of the longest variable.
+func (s *scope) longest() (n int) {
+	for _, list := range [][]string{s.env, s.args} {
+		for _, e := range list {
+			n = max(n, len(e))
+		}
+	}
+	return n
 }
 
 // all is the environment that a RUN gets.

@@ -78,13 +78,14 @@ type Layer struct {
 	DiffID digest.Digest
 }
 
-// Chain is the chain ID of all the layers; "" if there are none.
-func (s *State) Chain() digest.Digest {
+// Chain is the chain ID of all the layers, and of one more on top of each that is
+// given; "" if there are none.
+func (s *State) Chain(more ...digest.Digest) digest.Digest {
 	var ids []digest.Digest
 	for _, l := range s.Layers {
 		ids = append(ids, l.DiffID)
 	}
-	if len(ids) == 0 {
+	if ids = append(ids, more...); len(ids) == 0 {
 		return ""
 	}
 	return images.ChainIDs(ids)[len(ids)-1]

@@ -1,0 +1,119 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+
+	images "coracle/03-images"
+)
+
+// open finds what a COPY copies, and its checksums, one for each source. For other
+// steps both are nil.
+func (b *Builder) open(ctx context.Context, s *Step) (*files, []digest.Digest, error) {
+	if s.Kind != Copy {
+		return nil, nil, nil
+	}
+	tree, own, err := b.tree(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := locate(tree, s)
+	f.close = own
+	var sums []digest.Digest
+	for _, src := range f.sources {
+		var sum digest.Digest
+		if err == nil {
+			sum, err = Checksum(tree.Entries(src, f.exclude), tree.Open)
+		}
+		sums = append(sums, sum)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, sums, nil
+}
+
+// tree is what a COPY takes from: the context, or the files of a stage or image,
+// which are then mounted, where nobody sees it, for as long as they are open.
+func (b *Builder) tree(ctx context.Context, s *Step) (t *Tree, own bool, err error) {
+	from := &State{}
+	switch {
+	case s.FromStage >= 0:
+		from = b.built[s.FromStage]
+	case s.FromImage != "":
+		if from, err = b.image(ctx, s.FromImage, b.platform()); err != nil {
+			return nil, false, fmt.Errorf("--from=%s: %w", s.FromImage, err)
+		}
+	case b.Context == nil && len(s.Sources) > 0:
+		return nil, false, errors.New("there is no context to copy from")
+	default:
+		return b.Context, false, nil
+	}
+	if len(from.Layers) == 0 {
+		return nil, false, errors.New("--from: there are no files in it")
+	}
+	if err := b.unpack(ctx, from); err != nil {
+		return nil, false, err
+	}
+	err = withMounts(b.Store.Path("cache"), func(dir string) error {
+		root, err := mountIn(dir, "from", func(target string) error { return b.Store.MountReadonly(from.Chain(), target) })
+		t = &Tree{root: root, guest: true, owners: b.Store.Owners()}
+		return err
+	})
+	return t, true, err
+}
+
+// unpack makes sure that the layers of a state are unpacked.
+func (b *Builder) unpack(ctx context.Context, s *State) error {
+	img := &images.Image{}
+	for _, l := range s.Layers {
+		img.Layers = append(img.Layers, l.Descriptor)
+		img.Config.RootFS.DiffIDs = append(img.Config.RootFS.DiffIDs, l.DiffID)
+	}
+	_, err := b.Store.Unpack(ctx, img, nil)
+	return err
+}
+
+// temporary is the name of a snapshot that Collect removes if we cannot.
+func (b *Builder) temporary() string {
+	return fmt.Sprintf("%sbuild-%d-%x", images.TemporaryID, unix.Getpid(), rand.Uint32())
+}
+
+// perform carries out a step on a snapshot, which is mounted meanwhile. changed
+// says whether there is anything in its upper folder then.
+func (b *Builder) perform(ctx context.Context, s *Step, f *files, sn *images.Snapshot) (changed bool, err error) {
+	before, err := look(sn.Upper())
+	if err != nil {
+		return false, err
+	}
+	site := &site{}
+	err = withMounts(b.Store.Path("cache"), func(dir string) error {
+		var err error
+		if site.root, err = mountIn(dir, "site", sn.Mount); err != nil {
+			return err
+		}
+		site.dir = path.Join(dir, "site")
+		switch s.Kind {
+		case Run:
+			err = b.run(ctx, s, site)
+		case Copy:
+			err = b.copy(ctx, s, f, site)
+		case Workdir:
+			err = site.makeDir(b, s.Dir, s.User)
+		}
+		return errors.Join(err, site.root.Close(), unix.Unmount(site.dir, unix.MNT_DETACH))
+	})
+	if err != nil {
+		return false, err
+	}
+	site.prune(sn.Upper())
+	after, err := look(sn.Upper())
+	return before != after, err
+}
