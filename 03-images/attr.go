@@ -197,3 +197,23 @@ func readAttributes(f *os.File, uid, gid int, owners Owners) (attributes, error)
 	}
 	return a, nil
 }
+
+// openEntry opens a file or folder and completes its header: the owner, and the
+// attributes that a layer holds. It says, too, whether overlay looks no further below
+// a folder.
+func openEntry(root *os.Root, name string, h *tar.Header, owners Owners) (f *os.File, opaque bool, err error) {
+	f, err = root.Open(name)
+	if err != nil {
+		return nil, false, err
+	}
+	a, err := readAttributes(f, h.Uid, h.Gid, owners)
+	if err != nil {
+		f.Close()
+		return nil, false, err
+	}
+	h.Uid, h.Gid, h.PAXRecords = a.Uid, a.Gid, map[string]string{}
+	for name, value := range a.Xattrs {
+		h.PAXRecords[paxXattr+name] = value
+	}
+	return f, a.Opaque, nil
+}

@@ -3,6 +3,7 @@ package images
 import (
 	"archive/tar"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -76,7 +77,7 @@ func (d *refDiff) entry(name string, fi fs.FileInfo, st *syscall.Stat_t) error {
 	if !d.o.Epoch.IsZero() && h.ModTime.After(d.o.Epoch) {
 		h.ModTime = d.o.Epoch
 	}
-	if d.o.Owners == Single {
+	if d.o.Owners == Single { // links and fifos are root's (ownerXattr)
 		h.Uid, h.Gid = 0, 0
 	}
 	if !fi.IsDir() && st.Nlink > 1 {
@@ -87,28 +88,8 @@ func (d *refDiff) entry(name string, fi fs.FileInfo, st *syscall.Stat_t) error {
 		d.names[st.Ino] = name
 	}
 	switch kind {
-	case fs.ModeDir:
-		h.Typeflag, h.Name = tar.TypeDir, name+"/"
-		return d.open(name, h, func(f *os.File, a attributes) error {
-			err := d.out.WriteHeader(h)
-			if err == nil && a.Opaque {
-				err = d.out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: path.Join(name, opaqueName)})
-			}
-			return err
-		})
-	case 0:
-		h.Size = fi.Size()
-		return d.open(name, h, func(f *os.File, _ attributes) error {
-			if err := d.out.WriteHeader(h); err != nil {
-				return err
-			}
-			// A file that grows meanwhile is cut, one that shrinks is an error.
-			_, err := io.CopyN(d.out, f, h.Size)
-			if err == io.EOF {
-				err = fmt.Errorf("it became shorter while it was read: %w", io.ErrUnexpectedEOF)
-			}
-			return err
-		})
+	case fs.ModeDir, 0:
+		return d.content(name, h, fi)
 	case fs.ModeSymlink:
 		h.Typeflag = tar.TypeSymlink
 		var err error
@@ -122,26 +103,31 @@ func (d *refDiff) entry(name string, fi fs.FileInfo, st *syscall.Stat_t) error {
 	case fs.ModeSocket: // nothing without the process that made it
 		return nil
 	}
-	return fmt.Errorf("a device node, which no image may hold")
+	return errors.New("a device node, which no image may hold")
 }
 
-// open opens a file or folder and completes its header from its attributes.
-func (d *refDiff) open(name string, h *tar.Header, then func(*os.File, attributes) error) error {
-	f, err := d.root.Open(name)
+// content ships what can be opened, with its attributes: a folder, or a file.
+func (d *refDiff) content(name string, h *tar.Header, fi fs.FileInfo) error {
+	f, opaque, err := openEntry(d.root, name, h, d.o.Owners)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	a, err := readAttributes(f, h.Uid, h.Gid, d.o.Owners)
-	if err != nil {
+	if fi.IsDir() {
+		h.Typeflag, h.Name = tar.TypeDir, name+"/"
+		err := d.out.WriteHeader(h)
+		if err == nil && opaque {
+			err = d.out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: path.Join(name, opaqueName)})
+		}
 		return err
 	}
-	h.Uid, h.Gid = a.Uid, a.Gid
-	for name, value := range a.Xattrs {
-		if h.PAXRecords == nil {
-			h.PAXRecords = map[string]string{}
-		}
-		h.PAXRecords[paxXattr+name] = value
+	h.Size = fi.Size()
+	if err := d.out.WriteHeader(h); err != nil {
+		return err
 	}
-	return then(f, a)
+	// A file that grows meanwhile is cut, one that shrinks is an error.
+	if _, err = io.CopyN(d.out, f, h.Size); err == io.EOF {
+		err = errors.New("it became shorter while it was read")
+	}
+	return err
 }
