@@ -99,6 +99,8 @@ COPY --from=build /src /data
 	check.Equal(t, "snapshots after a failure", "[lock]", dirNames(t, store.Path("active")), check.Often(true, "the snapshot of a failed step is not removed"))
 	b, _ = build(t, store, "FROM base\nRUN true\nRUN touch /x && rm /x\nLABEL a=b\n", "")
 	check.Equal(t, "layers of a RUN that changes nothing", 1, len(mustImage(t, store).Layers), check.Often(true, "an empty layer is kept"))
+	history := mustImage(t, store).Config.History
+	check.True(t, "EmptyLayer of that RUN in the history", history[len(history)-2].EmptyLayer, "false", "true: docker counts on as many others as there are layers")
 	err = fails(t, store, "FROM base\nRUN exit 7\n", "")
 	err2 := fails(t, store, "FROM base\nRUN exit 7\n", "")
 	check.True(t, "Build a second time with RUN exit 7", err2 != nil && err2.Error() == err.Error(), "no error", "the same error",
@@ -176,6 +178,27 @@ func TestBuild_TwiceTheSame(t *testing.T) {
 	}
 	check.Equal(t, "the digest of a second build in another store", digests[0], digests[1],
 		check.Often(true, "a time, or the order of a folder, comes into a layer or the config"))
+}
+
+// Collect waits for a build: what it made has no name before its end.
+func TestBuild_HoldsTheStore(t *testing.T) {
+	store := storeWithBase(t)
+	b := builder(t, store, "FROM base\nRUN echo started\n", "")
+	var held error
+	b.Out = writerFunc(func(p []byte) {
+		if strings.HasPrefix(string(p), "started") {
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+			defer cancel()
+			var unlock func()
+			if unlock, held = store.Alone(ctx); held == nil {
+				unlock()
+			}
+		}
+	})
+	_, err := b.Build(t.Context(), "")
+	check.NoError(t, "Build", err)
+	check.ErrorIs(t, "Alone, while a RUN runs", held, context.DeadlineExceeded,
+		check.Often(held == nil, "the store is not held (Share) until the image has its name: a Collect takes the layers away"))
 }
 
 // A build ends soon after its context does, and leaves nothing.

@@ -98,12 +98,15 @@ func TestKey_IgnoresWhatDoesNotCount(t *testing.T) {
 }
 
 func TestKey_KnowsAllStepsBefore(t *testing.T) {
+	other := digest.FromString("other")
+	for _, s := range []Step{runStep(), copyStep(), {Kind: Workdir, Dir: "/w"}} {
+		check.True(t, "Key of a "+string(s.Kind)+" on another parent", Key(parentKey, &s, nil) != Key(other, &s, nil), "the key it had", "another",
+			check.Often(true, "a key without its parent: a step is taken from another image"))
+	}
 	s := runStep()
 	one := Key(parentKey, &s, nil)
 	check.Equal(t, "Key of the same step on the same parent", one, Key(parentKey, &s, nil),
 		check.Often(true, "the key changes from call to call: a map or a time is in it"))
-	check.True(t, "Key on another parent", one != Key(digest.FromString("other"), &s, nil), "the key it had", "another",
-		check.Often(true, "a key without its parent: a step is taken from another image"))
 	check.NoError(t, "the key as a digest", one.Validate())
 	amd := v1.Platform{OS: "linux", Architecture: "amd64"}
 	base := BaseKey(parentKey, amd, 0)

@@ -125,6 +125,7 @@ func TestPlan_Config(t *testing.T) {
 		"ENV A=${B:-none} C=${PATH:+yes}":                  "Env=[" + path + " A=none C=yes]",
 		"ENV PATH=/x:$PATH":                                "Env=[PATH=/x:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin]",
 		"LABEL a=b \"c d\"=e":                              "Labels=map[a:b c d:e]",
+		"ENV A=2\nARG A=1\nLABEL l=$A":                     "Labels=map[l:2]", // an ENV hides an ARG
 		"EXPOSE 80 53/udp 8000-8002/TCP":                   "ExposedPorts=map[53/udp:{} 80/tcp:{} 8000/tcp:{} 8001/tcp:{} 8002/tcp:{}]",
 		"ARG P=81\nEXPOSE $P":                              "ExposedPorts=map[81/tcp:{}]",
 		"VOLUME /a /b":                                     "Volumes=map[/a:{} /b:{}]",
