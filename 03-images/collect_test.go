@@ -199,6 +199,8 @@ func TestCollect_KeepsWhatHasANameOrASnapshot(t *testing.T) {
 	_, err = s.Lowers(img.Chain())
 	check.NoError(t, "its unpacked layers", err)
 	check.NoError(t, "Untag", s.Untag(t.Context(), "mine:1"))
+	_, err = s.Prepare(t.Context(), TemporaryID+"build", mine.Chain()) // its maker was killed, or it would hold Share
+	check.NoError(t, "Prepare", err)
 	c = collect(t, s, CollectOptions{})
 	check.Equal(t, "the store without an image", "", contents(t, s))
 	check.True(t, "bytes", c.Bytes > 0, "0", "what the disk has again")
