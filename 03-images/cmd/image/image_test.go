@@ -69,6 +69,9 @@ func TestImage_SaveAndLoad(t *testing.T) {
 	check.Equal(t, "what was loaded, mounted", "second\n", to.does("mount", "other", folder0(t), "--", "cat", folder0(t)+"/dir/b"))
 	_, errs, status := u.calls("save", "-o", file, "demo:1", "none:1")
 	check.True(t, "save what is not there", status == 125 && strings.Contains(errs, "none:1"), errs, "status 125")
+	check.NoError(t, "tear a layer", os.Truncate(blobOf(t, u, "demo:1", 1), 10))
+	_, errs, status = u.calls("save", "-o", file+"2", "demo:1")
+	check.True(t, "save with a torn layer", status == 125 && strings.Contains(errs, "\nimage: "), errs, "status 125")
 	fi, err := os.ReadDir(file[:strings.LastIndex(file, "/")])
 	check.True(t, "the folder of the archive", err == nil && len(fi) == 1, fmt.Sprint(fi), "the archive alone")
 }

@@ -122,7 +122,7 @@ func folderOf(t *testing.T, files map[string]string) string {
 func (u *user) builds(name string) string {
 	u.t.Helper()
 	dir := folderOf(u.t, map[string]string{
-		"Dockerfile": "FROM scratch\nCOPY a /a\nCOPY b /dir/b\nENV A=b\nCMD [\"/a\"]\n", "a": "first " + name + "\n", "b": "second\n",
+		"Dockerfile": "FROM scratch\nCOPY a /a\nCOPY --chown=5:6 b /dir/b\nENV A=b\nCMD [\"/a\"]\n", "a": "first " + name + "\n", "b": "second\n",
 	})
 	out := u.does("build", "-t", name, dir)
 	return strings.Fields(out)[1]

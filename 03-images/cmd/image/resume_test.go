@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -45,7 +46,8 @@ func (s *staller) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Write(body)
 		return
 	}
-	w.Header().Set("Content-Length", whole.Header().Get("Content-Length"))
+	maps.Copy(w.Header(), whole.Header())
+	w.WriteHeader(whole.Code) // 206 for one that goes on
 	w.Write(body[:len(body)/2])
 	w.(http.Flusher).Flush()
 	s.halves <- struct{}{}
