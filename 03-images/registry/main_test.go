@@ -8,5 +8,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "03-images/registry"}))
+	o := sandbox.Options{Dir: "03-images/registry"}
+	remove := o.OnDisk()
+	code := sandbox.Main(m, o)
+	remove()
+	os.Exit(code)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 
 	"coracle/03-images"
 	"coracle/internal/check"
@@ -181,10 +182,20 @@ func newClient(t testing.TB, o Options) (c *Client, waited *[]time.Duration) {
 	return c, waited
 }
 
+// attributes of users: a layer's marks, and with a single id its owners.
+var attributes = sandbox.Feature{Name: "attributes of users on tmpfs", Fix: "Linux 6.6 or newer, or a /var/tmp on ext4, xfs or btrfs", Has: func() error {
+	dir, err := os.MkdirTemp("", "attributes-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	return unix.Setxattr(dir, "user.coracle", []byte("y"), 0)
+}}
+
 // newStore is an empty store in the sandbox.
 func newStore(t testing.TB) *images.Store {
 	t.Helper()
-	sandbox.Need(t)
+	sandbox.Need(t, attributes)
 	owners := images.Kernel
 	if sandbox.CurrentMode() == sandbox.Single {
 		owners = images.Single

@@ -49,10 +49,10 @@ func (c *Client) Resolve(ctx context.Context, ref Reference) (Descriptor, []byte
 // is unpacked when it is whole).
 //
 // The caller sees all or nothing: manifests are kept and the name is given after the
-// last layer. The store is shared all the while, so that Collect takes nothing away.
+// last layer, and what was unpacked is brought to the disk last. The store is shared all the while, so that Collect takes nothing away.
 //
 // Errors: the first; they begin with the reference. All goroutines have ended then.
-// May use: c.small, c.blob, newPipe, newStack, images.Select, Store.AddLayer, ApplyBlob.
+// May use: c.small, c.blob, newPipe, newStack, images.Select, Store.AddLayer, ApplyBlob, Sync.
 func (c *Client) Pull(ctx context.Context, s *images.Store, ref Reference, o PullOptions) (Descriptor, error) {
 	target, err := c.refPull(ctx, s, ref, o)
 	if err != nil {
@@ -110,7 +110,10 @@ func (c *Client) refPull(ctx context.Context, s *images.Store, ref Reference, o 
 			return target, err
 		}
 	}
-	return target, s.Tag(ctx, ref.String(), target)
+	if err := s.Tag(ctx, ref.String(), target); err != nil {
+		return target, err
+	}
+	return target, s.Sync()
 }
 
 func (c *Client) refLayers(ctx context.Context, s *images.Store, ref Reference, layers []Descriptor, diffIDs []digest.Digest, o PullOptions) error {

@@ -82,9 +82,8 @@ func TestAuthorize_Token(t *testing.T) {
 	} {
 		answer = a.answer
 		header, until, err := c.Authorize(t.Context(), ref, offer, scopes)
-		check.NoError(t, "Authorize by a token", err)
-		check.Equal(t, "the header for "+a.answer, a.header, header, check.Often(strings.HasPrefix(header, "Basic"), "the password goes to the registry where a token would do"),
-			check.Often(header == "Bearer ", "a token may also be called access_token"))
+		check.NoError(t, "Authorize by a token", err, check.Often(strings.Contains(a.answer, "access_token"), "a token may also be called access_token"))
+		check.Equal(t, "the header for "+a.answer, a.header, header, check.Often(strings.HasPrefix(header, "Basic"), "the password goes to the registry where a token would do"))
 		check.Equal(t, "how long it is good", a.good, until.Sub(now), check.Often(until.IsZero(), "a token is kept for ever"))
 	}
 	r := asked[0]
@@ -152,9 +151,11 @@ func TestResume_GoesOn(t *testing.T) {
 	check.NoError(t, "Resume", err)
 	got, err := check.Within(t, "read a body that breaks three times", "its end", func() ([]byte, error) { return io.ReadAll(r) })
 	check.NoError(t, "read a body that breaks three times", err)
-	check.Equal(t, "where it was asked for again", "[1000 31000 31001 50000]", fmt.Sprint(from), check.Often(len(from) > 1 && from[1] <= 30000, "the bytes that were there before are not counted"))
-	check.True(t, "what was read", bytes.Equal(got, data[1000:]), fmt.Sprintf("%d bytes, begin right: %v", len(got), bytes.HasPrefix(got, data[1000:2000])), "the 99000 bytes from 1000 on",
-		check.Often(len(got) > 99_000, "a registry that takes no notice of Range begins at 0, and nobody skips what is there"))
+	check.Equal(t, "where it was asked for again", "[1000 31000 31001 50000]", fmt.Sprint(from),
+		check.Often(len(from) == 2, "a body that ends early is taken for the end of the blob"),
+		check.Often(len(from) == 4 && from[3] > 50_000, "a registry that takes no notice of Range begins at 0, and nobody skips what is there"),
+		check.Often(len(from) > 1 && from[1] <= 30000, "the bytes that were there before are not counted"))
+	check.True(t, "what was read", bytes.Equal(got, data[1000:]), fmt.Sprintf("%d bytes, begin right: %v", len(got), bytes.HasPrefix(got, data[1000:2000])), "the 99000 bytes from 1000 on")
 	check.NoError(t, "Close", r.Close())
 	check.Equal(t, "bodies that are open afterwards", 0, open, check.Often(open > 0, "a body that broke is left open, and its connection with it"))
 }
@@ -283,7 +284,7 @@ func TestPushBlob_OnlyWhatIsMissing(t *testing.T) {
 	check.Equal(t, "what arrived", string(data), got)
 	check.Equal(t, "what was asked", head+", POST blobs/uploads/, PUT /elsewhere/place?digest="+url.QueryEscape(string(d.Digest))+"&state=a%2Bb", log)
 	log, err = push("lib")
-	check.NoError(t, "PushBlob of one that another repository has", err)
+	check.NoError(t, "PushBlob of one that another repository has", err, check.Often(strings.Contains(log, "mount"), "201 to a mount says that the registry has the blob now: nothing is to be sent"))
 	check.Equal(t, "what was asked", head+", "+mount, log)
 	mounts = false
 	log, err = push("lib")
@@ -292,7 +293,7 @@ func TestPushBlob_OnlyWhatIsMissing(t *testing.T) {
 	there, opened = true, 0
 	log, err = push("lib")
 	check.NoError(t, "PushBlob of one that is there", err)
-	check.True(t, "PushBlob of one that is there", log == head && opened == 0, log, head)
+	check.True(t, "PushBlob of one that is there", log == head && opened == 0, log, head, check.Often(strings.Contains(log, "POST"), "a blob is sent that the registry has"))
 	u.answer = func(w http.ResponseWriter, r *http.Request, body []byte) { w.WriteHeader(http.StatusForbidden) }
 	_, err = push("")
 	check.ErrorIs(t, "PushBlob that is forbidden", err, ErrDenied)
@@ -356,7 +357,7 @@ func TestPushManifest_WhatItNamesFirst(t *testing.T) {
 	sent := slices.DeleteFunc(slices.Clone(u.log), func(l string) bool {
 		return !strings.HasPrefix(l, "PUT") || !strings.Contains(l, img.spec.Layers[0].Digest.Encoded())
 	})
-	check.Equal(t, "how often a layer was sent that is there twice", 1, len(sent))
+	check.Equal(t, "how often a layer was sent that is there twice", 1, len(sent), check.Often(len(sent) > 1, "an image that has a layer twice needs its blob once"))
 	check.True(t, "the last request", strings.HasPrefix(u.log[len(u.log)-1], "PUT manifests/many"), u.log[len(u.log)-1], "PUT manifests/many")
 
 	// What is not here cannot be sent, and the registry is not left with half of it.
