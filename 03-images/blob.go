@@ -14,17 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Writer is a blob on its way into the store. Nobody sees it before Commit.
-// One goroutine may use it.
-type Writer struct {
-	blobs  *Blobs
-	want   Descriptor // Digest "": not known yet
-	file   *os.File   // nil once it is closed
-	hash   hash.Hash  // of what file holds
-	size   int64      // bytes that file holds
-	unlock func()
-}
-
 // Create begins a blob, or goes on with it. One whose digest is known grows in
 // ingest/HEX and belongs to one process at a time: the second waits, until ctx
 // ends. What an earlier try left there is kept, and Offset says how much that is.
@@ -79,9 +68,6 @@ func (w *Writer) refResume() (err error) {
 	return nil
 }
 
-// Offset returns how many bytes the writer has.
-func (w *Writer) Offset() int64 { return w.size }
-
 // Write adds bytes at the end.
 //
 // Errors: ErrTooLarge, and nothing is written, if it would be more than want.Size.
@@ -127,20 +113,6 @@ func (w *Writer) Commit() (Descriptor, error) {
 		os.Remove(w.blobs.ingest(got.Digest) + ".lock")
 	}
 	return got, nil
-}
-
-// Close ends a writer. Without Commit, the file of a known digest stays for the
-// next try; one that has no name yet goes. Closing twice is no error.
-func (w *Writer) Close() error {
-	if w.file != nil {
-		if w.want.Digest == "" {
-			os.Remove(w.file.Name()) // after Commit there is no such name
-		}
-		w.file.Close()
-		w.file = nil
-	}
-	w.unlock()
-	return nil
 }
 
 // Open opens a blob to read it. Every byte is verified on the way: where size or

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -140,69 +139,3 @@ func removeTree(dir string) error {
 	}
 	return os.RemoveAll(gone)
 }
-
-// A Snapshot is a writable tree on top of a layer (Prepare).
-type Snapshot struct {
-	store  *Store
-	ID     string
-	Parent digest.Digest
-}
-
-var ids = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}$`)
-
-// TemporaryID begins the id of a snapshot that its maker removes before it gives
-// Share back, as a build does. One that is found without is left by a crash.
-const TemporaryID = "tmp-"
-
-// Temporary says whether Collect may remove the snapshot.
-func (sn *Snapshot) Temporary() bool { return strings.HasPrefix(sn.ID, TemporaryID) }
-
-func checkID(id string) error {
-	if !ids.MatchString(id) || id == "lock" {
-		return fmt.Errorf("snapshot %q: want letters, digits, - and _", cut(id))
-	}
-	return nil
-}
-
-// Snapshot returns the snapshot of this id.
-//
-// Errors: ErrNotFound.
-func (s *Store) Snapshot(id string) (*Snapshot, error) {
-	if err := checkID(id); err != nil {
-		return nil, err
-	}
-	parent, err := readParent(s.Path("active", id))
-	if err != nil {
-		return nil, fmt.Errorf("snapshot %s: %w", id, err)
-	}
-	return &Snapshot{s, id, parent}, nil
-}
-
-// Snapshots returns all of them, by id.
-func (s *Store) Snapshots() ([]*Snapshot, error) {
-	entries, err := os.ReadDir(s.Path("active"))
-	if err != nil {
-		return nil, err
-	}
-	var all []*Snapshot
-	for _, e := range entries {
-		if checkID(e.Name()) != nil {
-			continue // on its way, or going
-		}
-		sn, err := s.Snapshot(e.Name())
-		if err == nil {
-			all = append(all, sn)
-		} else if !errors.Is(err, ErrNotFound) {
-			return nil, err
-		}
-	}
-	return all, nil
-}
-
-func (sn *Snapshot) dir() string { return sn.store.Path("active", sn.ID) }
-
-// Upper returns the folder that takes the changes.
-func (sn *Snapshot) Upper() string { return filepath.Join(sn.dir(), "fs") }
-
-// Remove removes what was changed. It must not be mounted.
-func (sn *Snapshot) Remove() error { return removeTree(sn.dir()) }

@@ -46,7 +46,7 @@ func ParseManifest(mediaType string, data []byte) (*v1.Manifest, error) {
 			return nil, fmt.Errorf("layer %d is %q: want a tar archive, plain, gzip or zstd", i+1, cut(l.MediaType))
 		}
 	}
-	if err := refCheck(append(m.Layers, m.Config)...); err != nil {
+	if err := checkAll(append(m.Layers, m.Config)...); err != nil {
 		return nil, err
 	}
 	return &m.Manifest, nil
@@ -74,7 +74,7 @@ func ParseIndex(mediaType string, data []byte) (*v1.Index, error) {
 	for i := range x.Manifests {
 		x.Manifests[i].MediaType = ociType(x.Manifests[i].MediaType)
 	}
-	if err := refCheck(x.Manifests...); err != nil {
+	if err := checkAll(x.Manifests...); err != nil {
 		return nil, err
 	}
 	return &x.Index, nil
@@ -121,18 +121,6 @@ func refParse(outside string, data []byte, v any, inside *string, want string) e
 	return nil
 }
 
-func refCheck(list ...Descriptor) error {
-	for _, d := range list {
-		if err := checkDigest(d.Digest); err != nil {
-			return err
-		}
-		if d.Size < 0 || d.Size > MaxBlob {
-			return fmt.Errorf("%s: a size of %d bytes", d.Digest, d.Size)
-		}
-	}
-	return nil
-}
-
 // Select returns the image of an index that fits a platform best. A processor that
 // does more runs what is made for less: arm v7 takes v6, arm64 takes arm. An entry
 // that says no platform comes last; attestations (unknown/unknown) never.
@@ -141,14 +129,14 @@ func refCheck(list ...Descriptor) error {
 //
 // Errors: ErrNotFound, with the platforms that there are.
 func Select(index *v1.Index, want v1.Platform) (Descriptor, error) {
-	best, at := len(refRuns(want))+1, -1
+	best, at := len(runs(want))+1, -1
 	var there []string
 	for i, d := range index.Manifests {
-		rank := len(refRuns(want))
+		rank := len(runs(want))
 		if d.Platform != nil {
 			have := normalize(*d.Platform)
 			there = append(there, FormatPlatform(have))
-			rank = slices.IndexFunc(refRuns(want), func(p v1.Platform) bool { return FormatPlatform(p) == FormatPlatform(have) })
+			rank = slices.IndexFunc(runs(want), func(p v1.Platform) bool { return FormatPlatform(p) == FormatPlatform(have) })
 		}
 		if rank >= 0 && rank < best && !attestation(d) {
 			best, at = rank, i
@@ -158,36 +146,6 @@ func Select(index *v1.Index, want v1.Platform) (Descriptor, error) {
 		return Descriptor{}, fmt.Errorf("no image for %s (there are: %s): %w", FormatPlatform(normalize(want)), cut(strings.Join(there, ", ")), ErrNotFound)
 	}
 	return index.Manifests[at], nil
-}
-
-// refRuns lists the platforms whose programs a platform runs, its own first.
-func refRuns(p v1.Platform) []v1.Platform {
-	p = normalize(p)
-	runs := []v1.Platform{p}
-	add := func(arch string, variants ...string) {
-		for _, v := range variants {
-			runs = append(runs, normalize(v1.Platform{OS: p.OS, Architecture: arch, Variant: v}))
-		}
-	}
-	older := func(lowest int) (all []string) {
-		var v int
-		fmt.Sscanf(p.Variant, "v%d", &v)
-		for v--; v >= lowest && v < 100; v-- {
-			all = append(all, fmt.Sprintf("v%d", v))
-		}
-		return all
-	}
-	switch p.Architecture {
-	case "amd64":
-		add("amd64", older(1)...)
-		add("386", "")
-	case "arm":
-		add("arm", older(5)...)
-	case "arm64":
-		add("arm64", older(8)...)
-		add("arm", "v8", "v7", "v6", "v5")
-	}
-	return runs
 }
 
 // ChainIDs returns what names each layer together with those below it

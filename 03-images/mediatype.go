@@ -3,8 +3,7 @@ package images
 import (
 	"encoding/json"
 	"errors"
-	"runtime"
-	"strings"
+	"fmt"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -72,66 +71,15 @@ func attestation(d Descriptor) bool {
 		d.Platform != nil && (d.Platform.OS == "unknown" || d.Platform.Architecture == "unknown")
 }
 
-// HostPlatform returns the platform that this program runs on.
-func HostPlatform() v1.Platform {
-	return normalize(v1.Platform{OS: runtime.GOOS, Architecture: runtime.GOARCH})
-}
-
-// ParsePlatform reads OS/ARCH[/VARIANT], or ARCH alone.
-//
-//	ParsePlatform("linux/arm/v7") → {linux, arm, v7}
-func ParsePlatform(text string) (v1.Platform, error) {
-	part := strings.Split(text, "/")
-	if len(part) == 1 {
-		part = []string{"linux", text}
-	}
-	p := v1.Platform{OS: part[0], Architecture: part[1]}
-	if len(part) == 3 {
-		p.Variant = part[2]
-	}
-	if len(part) > 3 || p.OS == "" || p.Architecture == "" || len(part) == 3 && p.Variant == "" {
-		return p, errors.New("platform " + cut(text) + ": want OS/ARCH or OS/ARCH/VARIANT, such as linux/arm64")
-	}
-	return normalize(p), nil
-}
-
-// FormatPlatform is ParsePlatform backwards.
-func FormatPlatform(p v1.Platform) string {
-	text := p.OS + "/" + p.Architecture
-	if p.Variant != "" {
-		text += "/" + p.Variant
-	}
-	return text
-}
-
-// normalize gives a platform the one spelling that is compared: that of GOOS and
-// GOARCH, and no variant where it is the usual one (containerd/platforms, database.go).
-func normalize(p v1.Platform) v1.Platform {
-	os, arch, variant := strings.ToLower(p.OS), strings.ToLower(p.Architecture), strings.ToLower(p.Variant)
-	switch arch {
-	case "i386":
-		arch, variant = "386", ""
-	case "x86_64", "x86-64", "amd64":
-		arch = "amd64"
-		if variant == "v1" {
-			variant = ""
+// checkAll refuses descriptors that nothing true could have.
+func checkAll(list ...Descriptor) error {
+	for _, d := range list {
+		if err := checkDigest(d.Digest); err != nil {
+			return err
 		}
-	case "aarch64", "arm64":
-		arch = "arm64"
-		if variant == "8" || variant == "v8" {
-			variant = ""
-		}
-	case "armhf":
-		arch, variant = "arm", "v7"
-	case "armel":
-		arch, variant = "arm", "v6"
-	case "arm":
-		switch variant {
-		case "", "7":
-			variant = "v7"
-		case "5", "6", "8":
-			variant = "v" + variant
+		if d.Size < 0 || d.Size > MaxBlob {
+			return fmt.Errorf("%s: a size of %d bytes", d.Digest, d.Size)
 		}
 	}
-	return v1.Platform{OS: os, Architecture: arch, Variant: variant, OSVersion: p.OSVersion, OSFeatures: p.OSFeatures}
+	return nil
 }

@@ -1,13 +1,11 @@
 package images
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -92,46 +90,6 @@ func (s *Store) refGrow(dir string, parent digest.Digest, fill func(dir string) 
 	return inherit(filepath.Join(dir, "fs"), applied.Implicit, lower)
 }
 
-// Prepare makes a writable snapshot on top of a layer, or of nothing: parent "".
-// Its files are in active/ID: fs, which takes the changes, work, which overlay
-// needs beside it, and the parent's name.
-//
-// Errors: fs.ErrExist if there is one of this id; ErrNotFound if a layer is missing.
-func (s *Store) Prepare(ctx context.Context, id string, parent digest.Digest) (*Snapshot, error) {
-	if err := checkID(id); err != nil {
-		return nil, err
-	}
-	unlock, err := lock(ctx, s.Path("active", "lock"), unix.LOCK_EX)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	lower, err := s.Lowers(parent)
-	if err != nil {
-		return nil, fmt.Errorf("snapshot %s: %w", id, err)
-	}
-	if _, err := s.Snapshot(id); !errors.Is(err, ErrNotFound) {
-		return nil, fmt.Errorf("snapshot %s: %w", id, cmp.Or(err, fs.ErrExist))
-	}
-	place := s.Path("active", id)
-	grown := place + ".new"
-	err = errors.Join(removeTree(grown), removeTree(place), makeLayer(grown, parent))
-	if err == nil {
-		err = os.Mkdir(filepath.Join(grown, "work"), 0o700)
-	}
-	if err == nil { // the tree's root is the upper one's: it must look like the one below
-		err = inherit(filepath.Join(grown, "fs"), []string{"."}, lower)
-	}
-	if err == nil {
-		err = os.Rename(grown, place)
-	}
-	if err != nil {
-		removeTree(grown)
-		return nil, fmt.Errorf("snapshot %s: %w", id, err)
-	}
-	return &Snapshot{s, id, parent}, nil
-}
-
 // Mount mounts the snapshot's tree: what is written there goes to Upper. Device
 // nodes do not work in it. Whoever mounts it unmounts it.
 func (sn *Snapshot) Mount(target string) error {
@@ -142,7 +100,7 @@ func (sn *Snapshot) Mount(target string) error {
 	if len(lower) == 0 {
 		lower = []string{sn.store.Path("layers", "empty")}
 	}
-	return refOverlay(target, lower, sn.Upper(), filepath.Join(sn.dir(), "work"), unix.MS_NODEV)
+	return mountOverlay(target, lower, sn.Upper(), filepath.Join(sn.dir(), "work"), unix.MS_NODEV)
 }
 
 // MountReadonly mounts a layer and those below it.
@@ -153,19 +111,7 @@ func (s *Store) MountReadonly(chain digest.Digest, target string) error {
 	}
 	// overlay wants two layers where nothing is written to. An empty one last
 	// changes nothing, and hides the whiteouts of a first layer that has some.
-	return refOverlay(target, append(lower, s.Path("layers", "empty")), "", "", unix.MS_NODEV|unix.MS_RDONLY)
-}
-
-func refOverlay(target string, lower []string, upper, work string, flags uintptr) error {
-	options, done, err := overlayOptions(lower, upper, work)
-	if err == nil {
-		defer done()
-		err = unix.Mount("overlay", target, "overlay", flags, options)
-	}
-	if err != nil {
-		return fmt.Errorf("mount %d layers on %s: %w", len(lower), target, err)
-	}
-	return nil
+	return mountOverlay(target, append(lower, s.Path("layers", "empty")), "", "", unix.MS_NODEV|unix.MS_RDONLY)
 }
 
 // overlayOptions returns the data of mount(2) for these layers, the topmost first;
@@ -177,45 +123,35 @@ func refOverlay(target string, lower []string, upper, work string, flags uintptr
 // userxattr, always: the marks of a deleted or opaque folder are then user.overlay.*
 // attributes, which root and an ordinary user write and read alike. ":" parts
 // layers, "," options, and "\" takes that meaning away, also from itself. The data
-// is one page at most (mount(2)): where it would be more, each folder is opened
-// and named /proc/self/fd/N.
+// is less than a page (mount(2)): where it would be more, byDescriptor names each
+// folder /proc/self/fd/N.
 func overlayOptions(lower []string, upper, work string) (data string, done func(), err error) {
-	escape := strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`).Replace
-	var open []*os.File
-	done = func() {
-		for _, f := range open {
-			f.Close()
-		}
+	dirs := slices.Clone(lower)
+	if upper != "" {
+		dirs = append(dirs, upper, work)
 	}
-	name := escape
-	for {
-		var names []string
-		for _, dir := range lower {
-			names = append(names, name(dir))
-		}
-		data = "userxattr,lowerdir=" + strings.Join(names, ":")
-		if upper != "" {
-			data += ",upperdir=" + name(upper) + ",workdir=" + name(work)
-		}
-		if err != nil {
-			done()
-			return "", nil, err
-		}
-		if len(data) < os.Getpagesize() {
-			return data, done, nil
-		}
-		if open != nil {
-			done()
-			return "", nil, fmt.Errorf("%d layers: %w", len(lower), ErrTooLarge)
-		}
-		name = func(dir string) string {
-			f, e := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-			if e != nil {
-				err = errors.Join(err, e)
-				return ""
-			}
-			open = append(open, f)
-			return fmt.Sprintf("/proc/self/fd/%d", f.Fd())
-		}
+	escape := strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`)
+	names := make([]string, len(dirs))
+	for i, dir := range dirs {
+		names[i] = escape.Replace(dir)
 	}
+	if data = refOptions(names, len(lower)); len(data) < os.Getpagesize() {
+		return data, func() {}, nil
+	}
+	if names, done, err = byDescriptor(dirs); err != nil {
+		return "", nil, err
+	}
+	if data = refOptions(names, len(lower)); len(data) >= os.Getpagesize() {
+		done()
+		return "", nil, fmt.Errorf("%d layers: %w", len(lower), ErrTooLarge)
+	}
+	return data, done, nil
+}
+
+func refOptions(names []string, lower int) string {
+	data := "userxattr,lowerdir=" + strings.Join(names[:lower], ":")
+	if len(names) > lower {
+		data += ",upperdir=" + names[lower] + ",workdir=" + names[lower+1]
+	}
+	return data
 }
