@@ -139,6 +139,7 @@ func TestBuild_SecondTimeNothingRuns(t *testing.T) {
 	again("another mode", 2, text)
 	check.NoError(t, "write", os.WriteFile(dir+"/f", []byte("2"), 0o755))
 	again("other content", 2, text)
+	again("a network", 1, text, func(b *Builder) { b.Offline = false })
 	again("no cache", 3, text, func(b *Builder) { b.NoCache = true })
 	again("another epoch", 3, text, func(b *Builder) { b.Epoch = time.Unix(1e9, 0) })
 

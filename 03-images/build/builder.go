@@ -77,7 +77,11 @@ func (b *Builder) epoch() time.Time {
 
 // stages resolves the Dockerfile's stages.
 func (b *Builder) stages() ([]*Stage, error) {
-	return b.File.Stages(b.Args, images.FormatPlatform(b.platform()), b.Target)
+	stages, err := b.File.Stages(b.Args, images.FormatPlatform(b.platform()), b.Target)
+	for _, st := range stages {
+		st.offline = b.Offline
+	}
+	return stages, err
 }
 
 // base returns the state that a stage begins with: an earlier stage's, an image's,

@@ -46,6 +46,7 @@ type Stage struct {
 	global  *scope            // what an ARG without a value takes its value from
 	args    map[string]string // the build's
 	earlier []*Stage
+	offline bool // no RUN has a network
 }
 
 // An Error is what is wrong with a Dockerfile, or went wrong on a line of it.

@@ -22,11 +22,7 @@ func (p *planner) run(i *instructions.RunCommand, node *parser.Node) error {
 		}
 	}
 	s := Step{Kind: Run, User: p.state.Config.Config.User, Dir: path.Join("/", p.state.Config.Config.WorkingDir)}
-	switch instructions.GetNetwork(i) {
-	case instructions.NetworkNone:
-		s.Offline = true
-	case instructions.NetworkHost, instructions.NetworkDefault:
-	}
+	s.Offline = p.stage.offline || instructions.GetNetwork(i) == instructions.NetworkNone
 	if err := heredoc(i, &s); err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func (b *Builder) run(ctx context.Context, s *Step, site *site) error {
 		return fmt.Errorf("%s: %w", s.Dir, err)
 	}
 	site.borrow("proc", "sys", "dev")
-	if !b.Offline && !s.Offline {
+	if !s.Offline {
 		spec.Namespaces = slices.DeleteFunc(spec.Namespaces, func(n namespaces.Namespace) bool { return n.Type == namespaces.Net })
 		for _, file := range []string{"/etc/resolv.conf", "/etc/hosts"} {
 			if fi, err := os.Stat(file); err == nil && fi.Mode().IsRegular() {

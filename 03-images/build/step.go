@@ -23,7 +23,7 @@ type Step struct {
 	Env     []string // "NAME=value": what ENV and ARG say
 	Proxy   []string // likewise, arguments for a proxy: they lead to what is copied, and are not what is copied
 	Script  *Inline  // a program that came with the instruction, a file while it runs
-	Offline bool     // RUN --network=none
+	Offline bool     // it has no network
 
 	// RUN and WORKDIR
 	Dir  string // absolute: where it runs, or what is made

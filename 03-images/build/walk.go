@@ -54,7 +54,7 @@ func (t *Tree) entry(name, as string) (Entry, error) {
 		e.Link, err = t.root.Readlink(name)
 	case 0, fs.ModeDir:
 	default:
-		err = fmt.Errorf("%s: it is neither file nor folder nor link, but %s: name it in .dockerignore", name, fi.Mode().Type())
+		err = fmt.Errorf("%s: it is neither file nor folder nor link (%s): leave it out with .dockerignore or --exclude", name, fi.Mode().Type())
 	}
 	if err == nil && t.guest {
 		err = t.attributes(&e, fi)
