@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 )
 
 // ApplyOptions are what Apply may do and how.
@@ -34,6 +35,12 @@ const (
 	maxRemembered = 64 << 20 // bytes of names that are kept in memory until the end
 	maxFolders    = 512      // folders in folders: each step to a file takes its time
 )
+
+// DiffOptions say what a layer must not tell about the machine it was made on.
+type DiffOptions struct {
+	Epoch  time.Time // every time that is later becomes this; zero: none does
+	Owners Owners    // how owners are kept
+}
 
 var errTwice = errors.New("a second entry of this name")
 

@@ -9,16 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
-
-// DiffOptions say what a layer must not tell about the machine it was made on.
-type DiffOptions struct {
-	Epoch  time.Time // every time that is later becomes this; zero: none does
-	Owners Owners    // how owners are kept
-}
 
 // Diff writes the upper folder of an overlay as a layer, a plain tar. The same
 // tree gives the same bytes, whoever made it, whenever.
@@ -29,8 +24,7 @@ func Diff(ctx context.Context, upper string, w io.Writer, o DiffOptions) error {
 	}
 	defer root.Close()
 	d := refDiff{ctx, root, o, tar.NewWriter(w), map[uint64]string{}}
-	// In lexical order, which no file system's own is.
-	if err := fs.WalkDir(root.FS(), ".", d.visit); err != nil {
+	if err := d.visit("."); err != nil {
 		return fmt.Errorf("diff: %w", err)
 	}
 	return d.out.Close()
@@ -44,19 +38,28 @@ type refDiff struct {
 	names map[uint64]string // of files with several names, by inode: the first
 }
 
-func (d *refDiff) visit(name string, e fs.DirEntry, err error) error {
-	if err == nil {
-		err = d.ctx.Err()
-	}
-	if err != nil {
+// visit ships a name, and if it is a folder then what is in it, in lexical order,
+// which no file system's own is.
+func (d *refDiff) visit(name string) error {
+	if err := d.ctx.Err(); err != nil {
 		return err
 	}
-	fi, err := e.Info()
+	fi, err := d.root.Lstat(name)
 	if err == nil {
 		err = d.entry(name, fi, fi.Sys().(*syscall.Stat_t))
 	}
+	var names []string
+	if err == nil && fi.IsDir() {
+		names, err = readNames(d.root, name)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", shortName(name), because(err))
+	}
+	slices.Sort(names)
+	for _, base := range names {
+		if err := d.visit(path.Join(name, base)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func someTree(t testing.TB) string {
 	putFile(t, at("etc/f"), "content")
 	putFile(t, at("long/"+strings.Repeat("folder/", 30)+strings.Repeat("n", 120)), "long")
 	putFile(t, at("grün\t\"'\nß"), "odd")
-	putFile(t, at("bytes\xff\xfe"), "not UTF-8")
+	putFile(t, at("bytes\xff/\xfe"), "not UTF-8")
 	putFile(t, at("bin/su"), strings.Repeat("0123456789", 20_000))
 	check.NoError(t, "chmod", unix.Chmod(at("bin/su"), 0o6755))
 	check.NoError(t, "chmod", unix.Chmod(at("etc"), 0o1711))

@@ -12,7 +12,7 @@ import (
 func TestApply_Plain(t *testing.T) {
 	sandbox.Need(t, overlays)
 	below := []tarEntry{
-		{Name: "./"}, {Name: "f", Content: "old"}, {Name: "d/", Mode: 0o700, Xattrs: map[string]string{"user.old": "1"}}, {Name: "d/f"}, {Name: "d/e/f"}, {Name: "l", Kind: tar.TypeSymlink, Link: "d"},
+		{Name: "./"}, {Name: "f", Content: "old"}, {Name: "d/", Mode: 0o700, Xattrs: map[string]string{"user.old": "1"}}, {Name: "d/f"}, {Name: "d/e/f"}, {Name: "d/\xff/f"}, {Name: "l", Kind: tar.TypeSymlink, Link: "d"},
 		{Name: "pipe", Kind: tar.TypeFifo}, {Name: "two", Content: "2"}, {Name: "names", Kind: tar.TypeLink, Link: "two"},
 	}
 	for _, c := range []struct {

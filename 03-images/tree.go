@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -80,6 +81,9 @@ func (t *tree) parent(name string) (base string, err error) {
 	dir = path.Clean(dir)
 	if t.dir >= 0 && t.at == dir {
 		return base, nil
+	}
+	if !filepath.IsLocal(name) || name != path.Clean(name) {
+		return "", errors.New("a name that is not clean, or leads out of the layer")
 	}
 	if len(name) >= unix.PathMax {
 		return "", unix.ENAMETOOLONG

@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
+	"os"
 	"path"
 	"time"
 
@@ -189,13 +189,23 @@ func (t *tree) prune(name string) error {
 }
 
 func (t *tree) pruneIn(dir string) error {
-	list, err := fs.ReadDir(t.root.FS(), dir)
-	for _, e := range list {
+	names, err := readNames(t.root, dir)
+	for _, name := range names {
 		if err == nil {
-			err = t.prune(path.Join(dir, e.Name()))
+			err = t.prune(path.Join(dir, name))
 		}
 	}
 	return err
+}
+
+// readNames lists a folder, in no order. (io/fs would refuse names that are not UTF-8.)
+func readNames(root *os.Root, dir string) ([]string, error) {
+	f, err := root.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Readdirnames(-1)
 }
 
 func (t *tree) touch(base string, at time.Time) error {
