@@ -4,15 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"coracle/internal/check"
-	"coracle/internal/sandbox"
 )
 
 func TestImage_FromBuildToCollect(t *testing.T) {
@@ -162,41 +159,4 @@ func TestImage_Mount(t *testing.T) {
 	check.Equal(t, "what is left then", before, left(t))
 	entries, err := os.ReadDir(u.store + "/active")
 	check.True(t, "snapshots", err == nil && strings.Count(fmt.Sprint(entries), "tmp-") == 0, fmt.Sprint(entries), "none")
-}
-
-// An ordinary user, without a range of ids, in namespaces of his own.
-func TestImage_OrdinaryUser(t *testing.T) {
-	need(t, sandbox.Feature{Name: "another user's id", Fix: "./lab vm test 3, or a range in /etc/subuid", Has: func() error {
-		if sandbox.CurrentMode() == sandbox.Single {
-			return fmt.Errorf("one id is mapped")
-		}
-		return nil
-	}})
-	u := newUser(t)
-	home := t.TempDir()
-	for dir := home; dir != os.TempDir(); dir = dir[:strings.LastIndex(dir, "/")] {
-		check.NoError(t, "let the user in", os.Chmod(dir, 0o755))
-	}
-	check.NoError(t, "give the user a home", os.Chown(home, 12345, 12345))
-	u.store = home + "/store"
-	u.as = func(cmd *exec.Cmd) {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
-	}
-	if _, errs, status := u.calls("gc"); status != 0 && strings.Contains(errs, "./lab doctor") {
-		t.Skip(sandbox.Cannot, errs)
-	}
-	before := left(t)
-	u.builds("demo:1")
-	check.Equal(t, "mount for a command", "first demo:1\n", u.does("mount", "demo:1", home, "--", "cat", home+"/a"))
-	_, _, status := u.calls("mount", "demo:1", home, "--", "sh", "-c", "exit 7")
-	check.Equal(t, "the status of a command that ends with 7", 7, status)
-	_, errs, status := u.calls("mount", "demo:1", home)
-	check.True(t, "mount for all", status == 125 && strings.Contains(errs, "only root"), errs, "status 125 and what to do")
-	u.does("unpack", "demo:1", home+"/plain")
-	var st unix.Stat_t
-	check.NoError(t, "look at what was unpacked", unix.Lstat(home+"/plain/a", &st))
-	check.Equal(t, "its owner", 12345, int(st.Uid))
-	u.does("rm", "demo:1")
-	u.does("gc", "--all")
-	check.Equal(t, "what is left", before, left(t))
 }
