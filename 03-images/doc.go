@@ -25,8 +25,8 @@
 // Caveats: sha256 only; one store on one file system; no foreign layers; device
 // nodes are refused. Collect waits for a moment in which nobody adds, and may wait
 // long where many do. A tree that is mounted without a snapshot is in use by nobody
-// as far as Collect knows: who mounts one holds Share. With a single id, owners are kept in an attribute of each file
-// (user.coracle.owner) and not in the file system.
+// as far as Collect knows: who mounts one holds Share. With a single id, owners are
+// kept in an attribute of each file (user.coracle.owner) and not in the file system.
 //
 // In full size this is containerd: core/content, core/images, core/diff/apply,
 // plugins/snapshots/overlay, core/metadata/gc.go.
