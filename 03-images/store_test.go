@@ -11,48 +11,36 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"coracle/internal/check"
-	"coracle/internal/sandbox"
 )
 
-// open opens a store, new or not, and gives an image of its own a name there.
-func init() {
-	helpers["open"] = func(arg ...string) error {
-		s, err := Open(arg[0], Single)
-		if err != nil {
-			return err
-		}
-		d, err := s.Blobs().Put(v1.MediaTypeImageManifest, []byte(arg[1]))
-		if err != nil {
-			return err
-		}
-		return s.Tag(context.Background(), arg[1], d)
-	}
-}
-
-func TestOpen_ProcessesAtOnce(t *testing.T) {
-	sandbox.Need(t)
-	const all = 4
-	for range 10 {
+func TestOpen_ManyAtOnce(t *testing.T) {
+	const all = 8
+	for range 20 {
 		dir := filepath.Join(t.TempDir(), "store")
-		ended := make(chan error, all)
+		begin, ended := make(chan struct{}), make(chan error, all)
 		for i := range all {
 			go func() {
-				out, err := another(t.Context(), "open", dir, fmt.Sprint("image:", i)).CombinedOutput()
-				if err != nil {
-					err = fmt.Errorf("%w: %s", err, out)
+				<-begin
+				s, err := Open(dir, Single)
+				if err == nil {
+					_, err = s.Blobs().Put(v1.MediaTypeImageManifest, text)
+				}
+				if err == nil {
+					err = s.Tag(context.Background(), fmt.Sprint("image:", i), descriptor(text))
 				}
 				ended <- err
 			}()
 		}
+		close(begin)
 		for range all {
-			_, err := check.Within(t, "a process that opens a store and names an image", "its end", func() (int, error) { return 0, <-ended })
-			check.NoError(t, "a process that opens a store and names an image", err)
+			_, err := check.Within(t, "to open a store and name an image", "its end", func() (int, error) { return 0, <-ended })
+			check.NoError(t, "to open a store and name an image", err)
 		}
 		s, err := Open(dir, Single)
 		check.NoError(t, "Open", err)
 		tags, err := s.Tags()
 		check.NoError(t, "Tags", err)
-		check.Equal(t, "names after four processes opened a new store and gave one each", all, len(tags))
+		check.Equal(t, "names after eight opened a new store at once and gave one each", all, len(tags))
 	}
 }
 
