@@ -9,15 +9,16 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/sys/unix"
 
-	namespaces "coracle/01-namespaces"
 	images "coracle/03-images"
 )
 
 // show begins to show progress on stderr: a bar for each layer on a terminal, else a
 // line for each thing that is done. end must be called before anything else is said.
 func show() (p images.Progress, end func()) {
-	if !namespaces.IsTerminal(os.Stderr) || os.Getenv("TERM") == "dumb" {
+	size, err := unix.IoctlGetWinsize(int(os.Stderr.Fd()), unix.TIOCGWINSZ)
+	if err != nil || size.Col == 0 || os.Getenv("TERM") == "dumb" { // no terminal, or one that is not drawn
 		l := &lines{w: os.Stderr, last: map[digest.Digest]images.Event{}}
 		return l.event, func() {}
 	}
