@@ -111,6 +111,22 @@ func TestDiff_Entries(t *testing.T) {
 			check.Often(got[i]+"/" == want[i] || slices.Contains(want, got[i]), "the order is the file system's and not one's own"))
 	}
 	check.Equal(t, "number of entries", len(want), len(got))
+
+	layer := diff(t, dir, DiffOptions{})
+	check.True(t, "the end of the archive", bytes.HasSuffix(layer, make([]byte, 1024)), "is missing", "two blocks of zeros",
+		check.Often(true, "the archive is not closed: it may have broken off anywhere, for all that its reader knows"))
+	if storeOwners() == Kernel {
+		check.NoError(t, "chown", os.Lchown(filepath.Join(dir, "link"), 7, 8))
+		check.NoError(t, "chown", os.Lchown(filepath.Join(dir, "a/f"), 7, 8))
+		got := entriesOf(t, diff(t, dir, DiffOptions{}))
+		check.True(t, "the owner of a file, as the kernel keeps it", strings.Contains(got[2], " 7:8 "), got[2], "7:8")
+		check.True(t, "the owner of a link", strings.Contains(got[10], " 7:8 "), got[10], "7:8")
+		var b bytes.Buffer
+		check.NoError(t, "Diff", Diff(t.Context(), dir, &b, DiffOptions{Owners: Single}))
+		for _, line := range entriesOf(t, b.Bytes()) {
+			check.True(t, "an owner, where attributes keep them and this file has none", strings.Contains(line, " 0:0 "), line, "0:0")
+		}
+	}
 }
 
 func TestDiff_Deletions(t *testing.T) {
