@@ -76,10 +76,9 @@ func look(l *os.Root, name string) (is, hides bool, err error) {
 		if err != nil {
 			return false, false, err
 		}
-		value := make([]byte, 8)
-		n, err := unix.Fgetxattr(int(f.Fd()), "user.overlay.opaque", value)
+		value, _ := getXattr(int(f.Fd()), opaqueXattr)
 		f.Close()
-		hides = hides || err == nil && n == 1 && value[0] == 'y'
+		hides = hides || value == "y"
 	}
 	return true, hides, nil
 }
@@ -109,26 +108,20 @@ func copyAttributes(from, to *os.Root, name string) error {
 }
 
 func copyXattrs(from, to int) error {
-	names := make([]byte, 64<<10) // XATTR_LIST_MAX
-	n, err := unix.Flistxattr(from, names)
-	if err == unix.ENOTSUP || n == 0 {
-		return nil
-	}
+	names, err := listXattrs(from)
 	if err != nil {
 		return err
 	}
-	for name := range strings.SplitSeq(strings.TrimRight(string(names[:n]), "\x00"), "\x00") {
-		// ACLs (system.) follow the mode; security. and trusted. are the machine's.
-		if !strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "user.overlay.") {
+	for _, name := range names {
+		if !shipped(name) && name != ownerXattr {
 			continue
 		}
-		value := make([]byte, 64<<10) // XATTR_SIZE_MAX
-		n, err := unix.Fgetxattr(from, name, value)
+		value, err := getXattr(from, name)
 		if err == nil {
-			err = unix.Fsetxattr(to, name, value[:n], 0)
+			err = setXattr(to, name, value)
 		}
 		if err != nil {
-			return fmt.Errorf("attribute %s: %w", name, err)
+			return err
 		}
 	}
 	return nil
