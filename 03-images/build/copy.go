@@ -120,12 +120,8 @@ func (b *Builder) copy(ctx context.Context, s *Step, f *files, site *site) error
 // the folder dest, a file to dest, or into it if it is a folder or written as one.
 func (p *placer) destination(dest string, src Source) (string, error) {
 	made := func(name string) error { return p.attributes(name, Entry{Mode: 0o755 | fs.ModeDir}, false) }
-	if src.Dir { // the last folder is the first entry
-		above, err := mkdirAll(p.root, path.Dir(path.Clean(dest)), made)
-		if err != nil {
-			return "", err
-		}
-		return resolve(p.root, path.Join(above, path.Base(path.Clean(dest))), true)
+	if src.Dir { // what is in it is copied, not what it is like itself
+		return mkdirAll(p.root, dest, made)
 	}
 	at, err := resolve(p.root, dest, true)
 	if err != nil {

@@ -86,7 +86,7 @@ func TestCopy_LinksInTheImage(t *testing.T) {
 	check.Equal(t, "/lib", "Lrwxrwxrwx -> usr/lib", files["/lib"])
 	check.Equal(t, "the folder that the link names outside", "[]", dirNames(t, outside))
 	for text, want := range map[string]string{
-		"COPY f /loop/": "too many links", "COPY f /f\nCOPY d /f/x": "there is a file of that name", "COPY f /n\nCOPY d /n": "there is a file of that name, where a folder is to be",
+		"COPY f /loop/": "too many links", "COPY f /f\nCOPY d /f/x": "there is a file of that name", "COPY f /n\nCOPY d /n": "mkdir /n: there is a file of that name",
 		"COPY d /n/f\nCOPY f /n/": "there is a folder of that name, where a file is to be", "COPY none /": "none: no such file", "COPY ../f /": "outside the context", "COPY *.none /": "nothing matches",
 		"COPY --from=none:1 f /": "not found", "COPY --chown=nobody f /": "nobody: not in the image's /etc/passwd", "COPY --chown=1:staff f /": "staff: not in the image's /etc/group",
 		"COPY d/* f /n": "a folder's name ends in /",

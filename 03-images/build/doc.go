@@ -30,7 +30,7 @@
 // link each name becomes a file. A RUN has its caller's network unless it is to have
 // none, and with it the caller's abstract sockets (unix(7)). Not here, each refused by name: ADD of URLs and git repositories,
 // RUN --mount, --security and --device, COPY --parents, symbolic --chmod, ONBUILD
-// with --from. With a single id every program runs as root, and a chown in one is
+// with --from. COPY --link is a COPY. With a single id every program runs as root, and a chown in one is
 // refused by the kernel.
 //
 // In full size this is BuildKit: frontend/dockerfile/dockerfile2llb/convert.go

@@ -171,6 +171,10 @@ func listFiles(t testing.TB, store *images.Store, img *images.Image) map[string]
 	defer tree.Close()
 	for e, err := range tree.Entries(Source{Dir: true, at: "."}, nil) {
 		check.NoError(t, "walk the image", err)
+		if e.Path == "." {
+			e, err = tree.entry(".", ".")
+			check.NoError(t, "look at the image's /", err)
+		}
 		text := e.Mode.String()
 		if e.UID != 0 || e.GID != 0 {
 			text += " " + itoa(e.UID) + ":" + itoa(e.GID)

@@ -27,7 +27,8 @@ func (t *Tree) Entries(src Source, exclude *patternmatcher.PatternMatcher) iter.
 			return
 		}
 		w := walk{tree: t, yield: yield, ignore: t.ignore, exclude: exclude}
-		if e, err := t.entry(src.at, "."); yield(e, err) && err == nil {
+		// What the folder is like itself is not copied; that it is one counts.
+		if yield(Entry{Path: ".", Mode: fs.ModeDir | 0o755, name: src.at}, nil) {
 			w.folder(src.at, ".", nil)
 		}
 	}
