@@ -3,8 +3,8 @@ package remote
 import (
 	"context"
 	"io"
-	"slices"
 
+	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"coracle/03-images"
@@ -24,6 +24,22 @@ func (o PullOptions) platform() v1.Platform {
 	return images.HostPlatform()
 }
 
+// readConfig reads a manifest and fetches the config that it names: what is inside
+// the layers, and the config's bytes, to be kept.
+func (c *Client) readConfig(ctx context.Context, ref Reference, d Descriptor, manifest []byte) (m *v1.Manifest, diffIDs []digest.Digest, config []byte, err error) {
+	if m, err = images.ParseManifest(d.MediaType, manifest); err != nil {
+		return nil, nil, nil, err
+	}
+	if config, err = c.small(ctx, ref, m.Config); err != nil {
+		return nil, nil, nil, err
+	}
+	image, err := images.ParseConfig(m, config)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return m, image.RootFS.DiffIDs, config, nil
+}
+
 // buffer is how far a download may run ahead of who unpacks it.
 const buffer = 4 << 20
 
@@ -41,38 +57,27 @@ func (o PullOptions) count(r io.ReadCloser, d Descriptor, from int64) io.Reader 
 	return &counted{r, images.Event{Digest: d.Digest, Stage: images.Download, Done: from, Total: d.Size}, o.Progress}
 }
 
-// stack says which layers of an image are unpacked, so that others can wait.
-type stack struct {
-	layers []Descriptor
-	there  []chan struct{} // closed once the layer is
-}
+// A stack says which layers of an image are unpacked, so that those above can wait.
+type stack []chan struct{} // closed once the layer is there
 
-func newStack(layers []Descriptor) *stack {
-	s := &stack{layers, make([]chan struct{}, len(layers))}
-	for i := range s.there {
-		s.there[i] = make(chan struct{})
+func newStack(layers int) stack {
+	s := make(stack, layers)
+	for i := range s {
+		s[i] = make(chan struct{})
 	}
 	return s
 }
 
 // done says that layer i is there.
-func (s *stack) done(i int) { close(s.there[i]) }
+func (s stack) done(i int) { close(s[i]) }
 
 // parent waits for the layer below layer i.
-func (s *stack) parent(ctx context.Context, i int) error { return s.wait(ctx, i-1) }
-
-// twin waits for a lower layer that is the same blob: an image may have one twice,
-// and only one can download it.
-func (s *stack) twin(ctx context.Context, i int) error {
-	return s.wait(ctx, slices.IndexFunc(s.layers[:i], func(d Descriptor) bool { return d.Digest == s.layers[i].Digest }))
-}
-
-func (s *stack) wait(ctx context.Context, i int) error {
-	if i < 0 {
+func (s stack) parent(ctx context.Context, i int) error {
+	if i == 0 {
 		return nil
 	}
 	select {
-	case <-s.there[i]:
+	case <-s[i-1]:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -42,17 +42,20 @@ func (c *Client) Resolve(ctx context.Context, ref Reference) (Descriptor, []byte
 //	index ─▶ manifest ─▶ config ─▶ layers ─▶ names
 //	                      └ says what is inside the layers
 //
-// Layers come o.Parallel at once, the lowest first, and each is downloaded, verified
-// and unpacked in one go: what arrives is written to the blob and through a bounded
-// buffer to who unpacks it. Nobody believes a layer before its blob was committed.
-// What the store has is not asked for; where a download broke off, it goes on (and
-// is unpacked when it is whole).
+// Layers come parallel(o.Parallel) at once, the lowest first, and each is downloaded,
+// verified and unpacked in one go: what arrives is written to the blob and through a
+// bounded buffer to who unpacks it. Nobody believes a layer before its blob was
+// committed. What the store has is not asked for (Create says so, also where an image
+// has the same blob twice: whoever comes second waits there). A download that broke
+// off goes on, and is unpacked when it is whole.
 //
 // The caller sees all or nothing: manifests are kept and the name is given after the
-// last layer, and what was unpacked is brought to the disk last. The store is shared all the while, so that Collect takes nothing away.
+// last layer; last of all, what was unpacked is brought to the disk. The store is
+// shared all the while, so that Collect takes nothing away.
 //
 // Errors: the first; they begin with the reference. All goroutines have ended then.
-// May use: c.small, c.blob, newPipe, newStack, images.Select, Store.AddLayer, ApplyBlob, Sync.
+// May use: c.readConfig, c.blob, newPipe, newStack, images.Select, Store.AddLayer,
+// ApplyBlob, Sync.
 func (c *Client) Pull(ctx context.Context, s *images.Store, ref Reference, o PullOptions) (Descriptor, error) {
 	target, err := c.refPull(ctx, s, ref, o)
 	if err != nil {
@@ -71,7 +74,7 @@ func (c *Client) refPull(ctx context.Context, s *images.Store, ref Reference, o 
 	if err != nil {
 		return target, err
 	}
-	d, keep := target, map[string][]byte{target.MediaType: data}
+	d, keep := target, [][]byte{data}
 	if images.IsIndex(d.MediaType) {
 		index, err := images.ParseIndex(d.MediaType, data)
 		if err != nil {
@@ -87,37 +90,28 @@ func (c *Client) refPull(ctx context.Context, s *images.Store, ref Reference, o 
 		if d.Size != want.Size {
 			return target, fmt.Errorf("manifest %s: %d bytes came, the index says %d: %w", d.Digest, d.Size, want.Size, images.ErrMismatch)
 		}
-		keep[d.MediaType] = data
+		keep = append(keep, data)
 	}
-	m, err := images.ParseManifest(d.MediaType, data)
-	if err != nil {
-		return target, err
+	m, diffIDs, config, err := c.readConfig(ctx, ref, d, data)
+	if err == nil {
+		err = c.refLayers(ctx, s, ref, m.Layers, diffIDs, o)
 	}
-	config, err := c.small(ctx, ref, m.Config)
-	if err != nil {
-		return target, err
-	}
-	image, err := images.ParseConfig(m, config)
-	if err != nil {
-		return target, err
-	}
-	if err := c.refLayers(ctx, s, ref, m.Layers, image.RootFS.DiffIDs, o); err != nil {
-		return target, err
-	}
-	keep[m.Config.MediaType] = config
-	for mediaType, data := range keep {
-		if _, err := s.Blobs().Put(mediaType, data); err != nil {
-			return target, err
+	for _, data := range append(keep, config) {
+		if err == nil {
+			_, err = s.Blobs().Put("", data)
 		}
 	}
-	if err := s.Tag(ctx, ref.String(), target); err != nil {
-		return target, err
+	if err == nil {
+		err = s.Tag(ctx, ref.String(), target)
 	}
-	return target, s.Sync()
+	if err == nil {
+		err = s.Sync()
+	}
+	return target, err
 }
 
 func (c *Client) refLayers(ctx context.Context, s *images.Store, ref Reference, layers []Descriptor, diffIDs []digest.Digest, o PullOptions) error {
-	chains, there := images.ChainIDs(diffIDs), newStack(layers)
+	chains, there := images.ChainIDs(diffIDs), newStack(len(layers))
 	slots := make(chan struct{}, parallel(o.Parallel))
 	g, ctx := errgroup.WithContext(ctx)
 	for i, d := range layers {
@@ -131,9 +125,6 @@ func (c *Client) refLayers(ctx context.Context, s *images.Store, ref Reference, 
 			}
 			free := sync.OnceFunc(func() { <-slots })
 			defer free()
-			if err := there.twin(ctx, i); err != nil {
-				return err
-			}
 			content, finish, err := c.refContent(ctx, s, ref, d, o)
 			if err != nil {
 				return err

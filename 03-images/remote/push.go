@@ -9,9 +9,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 
 	"coracle/03-images"
 )
@@ -48,7 +50,7 @@ func (c *Client) Push(ctx context.Context, s *images.Store, name string, to Refe
 		return fail(err)
 	}
 	o.from = sources(s, to)
-	err = c.PushManifest(ctx, s, d, to, o)
+	err = c.pushManifest(ctx, s, d, to, o)
 	if errors.Is(err, images.ErrNotFound) && o.Platform == nil && images.IsIndex(d.MediaType) {
 		err = fmt.Errorf("%w: not every platform of it was pulled; push one with --platform", err)
 	}
@@ -58,7 +60,39 @@ func (c *Client) Push(ctx context.Context, s *images.Store, name string, to Refe
 	return d, nil
 }
 
-// pushBlob is PushBlob for a blob of the store, begun again where the connection
+// pushManifest sends a manifest or an index with all that it names, and itself last:
+// a registry refuses one that names what is not there. Manifests of an index go by
+// their digest, blobs several at once (o.Parallel), one that is named twice once.
+//
+// The first error ends it; what has not begun by then does not.
+func (c *Client) pushManifest(ctx context.Context, s *images.Store, d Descriptor, to Reference, o PushOptions) error {
+	data, err := s.Blobs().ReadAll(d, images.MaxManifest)
+	if err != nil {
+		return err
+	}
+	manifests, blobs, err := named(data)
+	if err != nil {
+		return err
+	}
+	for _, m := range manifests {
+		if err := c.pushManifest(ctx, s, m, to.At(m.Digest), o); err != nil {
+			return err
+		}
+	}
+	g, groupCtx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel(o.Parallel))
+	for i, b := range blobs {
+		if !slices.ContainsFunc(blobs[:i], func(d Descriptor) bool { return d.Digest == b.Digest }) {
+			g.Go(func() error { return c.pushBlob(groupCtx, s, b, to, o) })
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return c.putManifest(ctx, data, to)
+}
+
+// pushBlob is PushBlob (3.7) for a blob of the store, begun again where the connection
 // broke: what has arrived of an upload is nothing that can be relied on.
 func (c *Client) pushBlob(ctx context.Context, s *images.Store, d Descriptor, to Reference, o PushOptions) error {
 	content := func() (io.ReadCloser, error) {

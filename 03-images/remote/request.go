@@ -1,8 +1,10 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -78,7 +80,7 @@ func (c *Client) do(ctx context.Context, q *call) (*http.Response, error) {
 	}
 }
 
-// backoff is the pause after a try that failed: 0.2 s, 0.4 s, …
+// backoff is the pause after a try that failed: 0.2 s, 0.4 s, and so on.
 func backoff(try int) time.Duration { return 100 * time.Millisecond << min(try, 6) }
 
 // busy says whether a registry has too much to do, or is not well, for now.
@@ -92,8 +94,32 @@ func retryAfter(r *http.Response) time.Duration {
 	return min(time.Duration(max(seconds, 0))*time.Second, time.Minute)
 }
 
-// fetchToken asks a token server and returns its answer, at most 1 MiB.
-func (c *Client) fetchToken(ctx context.Context, url string, header http.Header) ([]byte, error) {
+// fetchToken asks a token server. A token may be called access_token; where nothing
+// says how long it is good, it is for a minute (docs/spec/auth/token.md).
+func (c *Client) fetchToken(ctx context.Context, url string, header http.Header) (token string, good time.Duration, err error) {
+	data, err := c.fetchSmall(ctx, url, header)
+	if err != nil {
+		return "", 0, err
+	}
+	var answer struct {
+		Token       string
+		AccessToken string `json:"access_token"`
+		ExpiresIn   int    `json:"expires_in"`
+	}
+	if err := json.Unmarshal(data, &answer); err != nil {
+		return "", 0, err
+	}
+	if token = cmp.Or(answer.Token, answer.AccessToken); token == "" {
+		return "", 0, errors.New("it gave no token")
+	}
+	if answer.ExpiresIn <= 0 {
+		answer.ExpiresIn = 60
+	}
+	return token, time.Duration(answer.ExpiresIn) * time.Second, nil
+}
+
+// fetchSmall asks any server for something of at most 1 MiB.
+func (c *Client) fetchSmall(ctx context.Context, url string, header http.Header) ([]byte, error) {
 	for try := 1; ; try++ {
 		resp, err := c.send(ctx, &call{method: http.MethodGet, header: header}, url, "")
 		if err != nil {

@@ -2,17 +2,12 @@ package remote
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
-
-	"coracle/03-images"
 )
 
 // Authorize answers a 401: it returns the value of the Authorization header with
@@ -24,9 +19,8 @@ import (
 //	Basic realm="reg" → "Basic " + base64("user:password")
 //
 // Bearer is taken where both are offered: the password then goes to the token server
-// alone, as Basic, and without credentials the token is that of an anonymous user.
-// A token may be called access_token; where nothing says how long it is good, it is
-// for 60 s (distribution, docs/spec/auth/token.md).
+// alone, as Basic, and without credentials the token is that of an anonymous user
+// (distribution, docs/spec/auth/token.md). The query that the realm has is kept.
 //
 // Errors: ErrDenied where there are no credentials and Basic wants some, and where
 // the token server refuses; a realm that is no absolute URL, or not https while the
@@ -70,27 +64,11 @@ func (c *Client) refToken(ctx context.Context, ref Reference, ch Challenge, scop
 	query["scope"] = scopes
 	realm.RawQuery = query.Encode()
 	asked := c.now() // not when the answer is here: it may have been long on its way
-	data, err := c.fetchToken(ctx, realm.String(), basic)
+	token, good, err := c.fetchToken(ctx, realm.String(), basic)
 	if err != nil {
 		return "", until, fmt.Errorf("its token server: %w", err)
 	}
-	var answer struct {
-		Token, Access_token string
-		Expires_in          int
-	}
-	if err := json.Unmarshal(data, &answer); err != nil {
-		return "", until, fmt.Errorf("its token server %s: %w", bare(realm), err)
-	}
-	if answer.Token == "" {
-		answer.Token = answer.Access_token
-	}
-	if answer.Token == "" {
-		return "", until, fmt.Errorf("its token server %s gave no token", bare(realm))
-	}
-	if answer.Expires_in <= 0 {
-		answer.Expires_in = 60
-	}
-	return "Bearer " + answer.Token, asked.Add(time.Duration(answer.Expires_in) * time.Second), nil
+	return "Bearer " + token, asked.Add(good), nil
 }
 
 // Resume reads a blob of size bytes from byte `from` on, and goes on where it was
@@ -205,37 +183,4 @@ func (c *Client) PushBlob(ctx context.Context, to Reference, d Descriptor, from 
 		resp.Body.Close()
 	}
 	return err
-}
-
-// PushManifest sends a manifest or an index with all that it names, and itself last:
-// a registry refuses one that names what is not there. Manifests of an index go by
-// their digest, blobs several at once (o.Parallel), one that is named twice once.
-//
-// Errors: the first; what has not begun by then does not.
-// May use: images.Blobs.ReadAll, named, c.pushBlob, c.putManifest.
-func (c *Client) PushManifest(ctx context.Context, s *images.Store, d Descriptor, to Reference, o PushOptions) error {
-	data, err := s.Blobs().ReadAll(d, images.MaxManifest)
-	if err != nil {
-		return err
-	}
-	manifests, blobs, err := named(data)
-	if err != nil {
-		return err
-	}
-	for _, m := range manifests {
-		if err := c.PushManifest(ctx, s, m, to.At(m.Digest), o); err != nil {
-			return err
-		}
-	}
-	g, groupCtx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel(o.Parallel))
-	for i, b := range blobs {
-		if !slices.ContainsFunc(blobs[:i], func(d Descriptor) bool { return d.Digest == b.Digest }) {
-			g.Go(func() error { return c.pushBlob(groupCtx, s, b, to, o) })
-		}
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return c.putManifest(ctx, data, to)
 }
