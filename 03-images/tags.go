@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -47,9 +48,15 @@ func (s *Store) Tagged(name string) (Descriptor, error) {
 
 // Tag gives a manifest or an index that is in the store a name. A name that
 // stood for something else moves.
+//
+// Errors: ErrMismatch for a name with another digest than d's.
 func (s *Store) Tag(ctx context.Context, name string, d Descriptor) error {
 	if name == "" {
 		return errors.New("tag: an empty name")
+	}
+	// Whoever asks for a name with a digest must not get anything else by it.
+	if _, want, ok := strings.Cut(name, "@"); ok && want != string(d.Digest) {
+		return fmt.Errorf("tag %s: it is %s: %w", name, d.Digest, ErrMismatch)
 	}
 	if _, err := os.Stat(s.Blobs().Path(d.Digest)); err != nil {
 		return fmt.Errorf("tag %s: %w", name, err)

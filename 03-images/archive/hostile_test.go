@@ -81,6 +81,7 @@ func TestLoad_Hostile(t *testing.T) {
 		"another layer than its ID":   {docker(`[{"Config":"c.json","RepoTags":["x"],"Layers":["l"]}]`, file("l", other)), "descriptor"},
 		"a list of nothing":           {docker(`[]`), "no image"},
 		"a list that is none":         {docker(`{`), "manifest.json"},
+		"a name with another digest":  {docker(`[{"Config":"c.json","RepoTags":["debian@`+string(config.Digest)+`"],"Layers":["l"]}]`, file("l", string(plainLayer(t)))), "debian@"},
 		"a tag that is none":          {docker(`[{"Config":"c.json","RepoTags":["a b"],"Layers":["l"]}]`, file("l", string(plainLayer(t)))), "a b"},
 	} {
 		s := openStore(t)

@@ -20,6 +20,7 @@ func TestImage_BadInput(t *testing.T) {
 	bad := folderOf(t, map[string]string{"Dockerfile": "FROM scratch\nCOPPY a /\n"})
 	missing := folderOf(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY none /\n"})
 	noBase := folderOf(t, map[string]string{"Dockerfile": "FROM 127.0.0.1:1/none\n"})
+	u.does("mount", "demo:1", empty, "--", "true") // its layers are unpacked then, and of that nothing is said
 	before := left(t)
 	for _, c := range []struct {
 		args   string
@@ -44,6 +45,7 @@ func TestImage_BadInput(t *testing.T) {
 		{"tag demo:1", 125, "usage: image tag"},
 		{"tag none x", 125, "none"},
 		{"tag demo:1 a:b:c", 125, "a:b:c"},
+		{"tag demo:1 a@sha256:" + strings.Repeat("0", 64), 125, "does not match"},
 		{"rm none", 125, "none"},
 		{"pull 127.0.0.1:1/none", 125, "127.0.0.1:1"},
 		{"pull --ca " + plain + " x", 125, "PEM"},

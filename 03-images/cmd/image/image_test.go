@@ -151,6 +151,10 @@ func TestImage_Mount(t *testing.T) {
 	check.Equal(t, "the status of one that a signal ended", 137, status)
 	check.Equal(t, "what is left", before, left(t))
 
+	script := folderOf(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY --chmod=0755 run /run\n", "run": "#!/bin/sh\necho ran\n"})
+	u.does("build", "-t", "script", script)
+	check.Equal(t, "a command that is in the image", "ran\n", u.does("mount", "script", dir, "--", dir+"/run"))
+
 	// For all to see: until somebody unmounts it.
 	u.does("mount", "demo:1", dir)
 	body, err := os.ReadFile(dir + "/a")

@@ -155,16 +155,12 @@ func (p *program) rm() *cobra.Command {
 		RunE: p.run(blobs, func(ctx context.Context, s *images.Store, args []string) error {
 			var all error
 			for _, name := range args {
-				full := name
-				if ref, err := remote.Parse(name); err == nil {
-					full = ref.String()
+				full, err := p.saved(s, name)
+				if err == nil {
+					err = s.Untag(ctx, full)
 				}
-				err := s.Untag(ctx, full)
-				if errors.Is(err, images.ErrNotFound) {
-					var img *images.Image
-					if img, err = p.image(s, name); err == nil {
-						err = s.Untag(ctx, img.Name)
-					}
+				if err == nil {
+					fmt.Println("untagged", familiar(full))
 				}
 				all = errors.Join(all, err)
 			}

@@ -100,10 +100,6 @@ func (p *program) mountForAll(ctx context.Context, s *images.Store, args []strin
 // mountFor mounts an image in this process's own mount namespace, which ends with it.
 // The layers stay until the command ends: the store's lock is held that long.
 func (p *program) mountFor(ctx context.Context, s *images.Store, args []string, writable bool) error {
-	path, err := exec.LookPath(args[2])
-	if err != nil && !errors.Is(err, exec.ErrDot) {
-		return &commandError{err}
-	}
 	unlock, err := s.Share(ctx)
 	if err != nil {
 		return err
@@ -128,12 +124,16 @@ func (p *program) mountFor(ctx context.Context, s *images.Store, args []string, 
 	if err != nil {
 		return err
 	}
-	p.status, err = command(ctx, path, args[2:])
+	path, err := exec.LookPath(args[2]) // now: it may be in the image
+	if err != nil && !errors.Is(err, exec.ErrDot) {
+		return &commandError{err}
+	}
+	p.status, err = command(path, args[2:])
 	return err
 }
 
 // command runs a program to its end, whatever is meant for it.
-func command(ctx context.Context, path string, args []string) (int, error) {
+func command(path string, args []string) (int, error) {
 	// What a terminal's key sends reaches it as well, and what it does with that is its
 	// own business: no context ends it.
 	signals := make(chan os.Signal, 16)
