@@ -209,8 +209,11 @@ func TestUnpack_TwoImagesThatShareLayers(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	errs := make(chan error, 10)
+	var imgs []*Image
 	for i := range 4 {
-		img := putImage(t, s, fmt.Sprint("image:", i), layers[:10-i]...)
+		imgs = append(imgs, putImage(t, s, fmt.Sprint("image:", i), layers[:10-i]...))
+	}
+	for _, img := range imgs {
 		all.Go(func() { _, err := s.Unpack(t.Context(), img, nil); errs <- err })
 	}
 	_, err := check.Within(t, "Unpack of four images that share layers, at once", "their return", func() (int, error) { all.Wait(); return 0, nil })
