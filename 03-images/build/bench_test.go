@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"coracle/internal/check"
 )
 
@@ -28,6 +30,7 @@ func BenchmarkBuild_Cached(b *testing.B) {
 		"FROM base\nENV A=1\nWORKDIR /app\nCOPY --from=one /all /src/d1 ./\nRUN echo 3 > /3\nCOPY d0 /d0\nRUN echo 4 > /4\nCMD x\n"
 	build(b, store, text, dir)
 	var took []time.Duration
+	before := cpu()
 	for b.Loop() {
 		begin := time.Now()
 		builder := builder(b, store, text, dir)
@@ -36,8 +39,16 @@ func BenchmarkBuild_Cached(b *testing.B) {
 		check.NoError(b, "Build", err)
 		check.Equal(b, "steps that ran", 0, builder.Ran)
 	}
+	b.ReportMetric((cpu()-before).Seconds()*1000/float64(len(took)), "cpu-ms")
 	slices.Sort(took)
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(took[len(took)/2].Seconds()*1000, "ms")
 	b.ReportMetric(took[len(took)-1].Seconds()*1000, "max-ms")
+}
+
+// cpu is the time that this process had: on a busy machine it says more than a clock.
+func cpu() time.Duration {
+	var u unix.Rusage
+	unix.Getrusage(unix.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

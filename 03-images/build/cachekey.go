@@ -68,14 +68,14 @@ func Key(parent digest.Digest, s *Step, contents []digest.Digest) digest.Digest 
 //
 // Errors: the first that entries, open or a read give.
 func Checksum(entries iter.Seq2[Entry, error], open func(Entry) (io.ReadCloser, error)) (digest.Digest, error) {
-	all := sha256.New()
+	all, buf := sha256.New(), make([]byte, 256<<10)
 	for e, err := range entries {
 		if err != nil {
 			return "", err
 		}
 		content := ""
 		if e.Mode.IsRegular() {
-			if content, err = refContent(e, open); err != nil {
+			if content, err = refContent(e, open, buf); err != nil {
 				return "", fmt.Errorf("%s: %w", e.Path, err)
 			}
 		}
@@ -85,14 +85,14 @@ func Checksum(entries iter.Seq2[Entry, error], open func(Entry) (io.ReadCloser, 
 }
 
 // refContent hashes a file by itself: its end must not depend on its length being known.
-func refContent(e Entry, open func(Entry) (io.ReadCloser, error)) (string, error) {
+func refContent(e Entry, open func(Entry) (io.ReadCloser, error), buf []byte) (string, error) {
 	f, err := open(e)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
 	h := sha256.New()
-	_, err = io.Copy(h, f)
+	_, err = io.CopyBuffer(h, struct{ io.Reader }{f}, buf) // a file copies itself otherwise, in pieces of its own size
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
