@@ -12,7 +12,26 @@ import (
 )
 
 // Apply unpacks one layer, a plain tar, into dir, which is empty (or, o.Plain,
-// holds the layers below). It reads r to its end.
+// holds the layers below). It reads r to its end, also past the archive's: whoever
+// calls computes the digest of all of it.
+//
+//   - A name may begin with "./" and end in a slash. One that is empty or absolute,
+//     or has a .. in it, is refused; so is such a target of a hard link.
+//   - .wh.NAME takes NAME out of the layers below, .wh..wh..opq all that they have in
+//     its folder. They are about the layers below only, wherever in the tar they
+//     stand: what this layer brings is there afterwards.
+//   - A whiteout of nothing (.wh., .wh.., .wh...) or a file in one is refused; other
+//     names that begin with .wh..wh. are something of aufs and left out.
+//   - Files, folders, symbolic and hard links and fifos are made. A global header
+//     says nothing about files. All else, device nodes above all, is refused.
+//   - A folder's mode and time come last: each file that is put into it changes them.
+//
+// Applied has the folders that no entry named, and what was made.
+//
+// Errors: one line, `layer: "NAME": …`, for an entry; ErrTooLarge; what reading r
+// fails with; io.ErrUnexpectedEOF or tar.ErrHeader if it is no tar; ctx.Err().
+// May use: openTree and its methods (which refuse a second entry of a name, and
+// lead nowhere outside), bound, shortName, because. Rules: image-spec, layer.md.
 func Apply(ctx context.Context, r io.Reader, dir string, o ApplyOptions) (Applied, error) {
 	t, err := openTree(dir, o)
 	if err != nil {

@@ -16,7 +16,22 @@ import (
 )
 
 // Diff writes the upper folder of an overlay as a layer, a plain tar. The same
-// tree gives the same bytes, whoever made it, whenever.
+// tree gives the same bytes, whoever made it, whenever:
+//
+//   - a folder before what is in it, and that in lexical order; upper itself is "./";
+//   - times in whole seconds, later ones than o.Epoch become it;
+//   - ids of owners, no names; modes with set-user-ID, set-group-ID and sticky bits;
+//   - attributes as openEntry gives them.
+//
+// What overlay deleted, a character device 0:0, is an empty file .wh.NAME; a
+// folder that hides all below it is followed by .wh..wh..opq (both without mode, owner
+// or time). Of a file with several names the first in the order has the content,
+// the others are hard links to it. Sockets are left out.
+//
+// Errors: one line, `diff: "NAME": …`: a device node; a name that begins with .wh.,
+// which would delete something elsewhere; a file that became shorter; ctx.Err().
+// May use: openEntry, readNames, shortName, because. Rules: image-spec, layer.md;
+// overlayfs.rst, "whiteouts and opaque directories".
 func Diff(ctx context.Context, upper string, w io.Writer, o DiffOptions) error {
 	root, err := os.OpenRoot(upper)
 	if err != nil {

@@ -77,13 +77,13 @@ func (t *tree) leave() {
 
 // parent opens the folder of name, as t.dir, and returns the last part of name.
 func (t *tree) parent(name string) (base string, err error) {
+	if !filepath.IsLocal(name) || name != path.Clean(name) {
+		return "", errors.New("a name that is not clean, or leads out of the layer")
+	}
 	dir, base := path.Split(name)
 	dir = path.Clean(dir)
 	if t.dir >= 0 && t.at == dir {
 		return base, nil
-	}
-	if !filepath.IsLocal(name) || name != path.Clean(name) {
-		return "", errors.New("a name that is not clean, or leads out of the layer")
 	}
 	if len(name) >= unix.PathMax {
 		return "", unix.ENAMETOOLONG
@@ -242,14 +242,14 @@ func (t *tree) Settle() (Applied, error) {
 			continue
 		}
 		base, err := t.parent(name)
+		if err == nil {
+			err = unix.Fchmodat(t.dir, base, f.mode, 0)
+		}
+		if err == nil {
+			err = t.touch(base, f.mtime)
+		}
 		if err != nil {
-			return t.applied, err
-		}
-		if err := unix.Fchmodat(t.dir, base, f.mode, 0); err != nil {
-			return t.applied, fmt.Errorf("%s: chmod: %w", shortName(name), err)
-		}
-		if err := t.touch(base, f.mtime); err != nil {
-			return t.applied, err
+			return Applied{}, fmt.Errorf("layer: %s: mode and time: %w", shortName(name), because(err))
 		}
 	}
 	return t.applied, nil
