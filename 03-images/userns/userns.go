@@ -33,25 +33,31 @@ const (
 	gateFD = 3
 )
 
+// Entered is how Enter ended.
+type Entered struct {
+	Done     bool // another process has done the work, and ended with Status
+	Status   int
+	Ordinary bool // it was an ordinary user who called
+}
+
 // Enter makes sure that this process may mount. Where it had to start another one
-// for that, done says so and status is that one's; else the caller goes on. private
-// asks for a mount namespace of its own for root as well.
-func Enter(private bool) (status int, done bool, err error) {
-	if os.Getenv(stage) != "" {
-		return 0, false, inside()
+// for that, that one goes on in its place. private asks for a mount namespace of its
+// own for root as well.
+func Enter(private bool) (Entered, error) {
+	if who := os.Getenv(stage); who != "" {
+		os.Unsetenv(stage)
+		return Entered{Ordinary: who == "user"}, inside()
 	}
 	root := mayMount()
 	if root && !private {
-		return 0, false, nil
+		return Entered{}, nil
 	}
-	status, err = again(root)
-	return status, true, err
+	status, err := again(root)
+	return Entered{Done: true, Status: status}, err
 }
 
 // inside waits for the ids and makes sure that no mount gets out.
 func inside() error {
-	ordinary = os.Getenv(stage) == "user"
-	os.Unsetenv(stage)
 	gate := os.NewFile(gateFD, "gate")
 	n, _ := gate.Read(make([]byte, 1))
 	gate.Close()
@@ -120,11 +126,6 @@ func again(root bool) (int, error) {
 	}
 	return cmd.ProcessState.ExitCode(), nil
 }
-
-var ordinary bool // set once, by inside
-
-// Ordinary says, after Enter, whether an ordinary user called.
-func Ordinary() bool { return ordinary }
 
 // Owners says how files' owners can be kept here: where only one id is mapped, not
 // by the file system.

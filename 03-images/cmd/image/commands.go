@@ -23,7 +23,8 @@ The store is a folder: --store, else $CORACLE_STORE, else
 type program struct {
 	dir      string // the store
 	platform string
-	status   int // the exit status if there is no error
+	ordinary bool // an ordinary user called, and this is the process in his namespace
+	status   int  // the exit status if there is no error
 }
 
 // Kinds of commands, by what they do to unpacked layers, whose files have owners.
@@ -75,11 +76,12 @@ func (p *program) run(kind string, do work) func(*cobra.Command, []string) error
 			return err
 		}
 		if kind != blobs {
-			status, done, err := userns.Enter(kind == closed)
-			if done || err != nil {
-				p.status = status
+			entered, err := userns.Enter(kind == closed)
+			if entered.Done || err != nil {
+				p.status = entered.Status
 				return err
 			}
+			p.ordinary = entered.Ordinary
 		}
 		s, err := images.Open(dir, userns.Owners())
 		if err != nil {

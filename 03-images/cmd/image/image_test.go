@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -154,6 +155,17 @@ func TestImage_Mount(t *testing.T) {
 	script := folderOf(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY --chmod=0755 run /run\n", "run": "#!/bin/sh\necho ran\n"})
 	u.does("build", "-t", "script", script)
 	check.Equal(t, "a command that is in the image", "ran\n", u.does("mount", "script", dir, "--", dir+"/run"))
+
+	// kill -9 takes the command along.
+	cmd := u.command("mount", "demo:1", dir, "--", "sh", "-c", "echo begun; exec sleep 1000")
+	out, err := cmd.StdoutPipe()
+	check.NoError(t, "make a pipe", err)
+	check.NoError(t, "start image mount", cmd.Start())
+	begun := make([]byte, 6)
+	check.Within(t, "image mount", "its command to begin", func() (int, error) { return io.ReadFull(out, begun) })
+	check.NoError(t, "kill -9", cmd.Process.Kill())
+	cmd.Wait()
+	check.Eventually(t, "kill -9", "the command to be gone", func() bool { return left(t) == before })
 
 	// For all to see: until somebody unmounts it.
 	u.does("mount", "demo:1", dir)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 
@@ -132,14 +133,16 @@ func (p *program) mountFor(ctx context.Context, s *images.Store, args []string, 
 	return err
 }
 
-// command runs a program to its end, whatever is meant for it.
+// command runs a program to its end, which is at the latest our own.
 func command(path string, args []string) (int, error) {
 	// What a terminal's key sends reaches it as well, and what it does with that is its
 	// own business: no context ends it.
 	signals := make(chan os.Signal, 16)
 	signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	signal.Notify(signals, os.Interrupt, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP)
+	runtime.LockOSThread() // it dies with this thread (PR_SET_PDEATHSIG)
 	cmd := &exec.Cmd{Path: path, Args: args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return 0, &commandError{err}
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	images "coracle/03-images"
-	"coracle/03-images/userns"
 )
 
 func (p *program) unpack() *cobra.Command {
@@ -26,7 +25,7 @@ the attribute user.coracle.owner of each file.`,
 				return err
 			}
 			owners := s.Owners()
-			if userns.Ordinary() { // files of another id could not be removed by who called
+			if p.ordinary { // files of another id could not be removed by who called
 				owners = images.Single
 			}
 			unlock, err := s.Share(ctx)
