@@ -15,6 +15,7 @@ import (
 	images "coracle/03-images"
 	"coracle/internal/base"
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
@@ -66,9 +67,17 @@ func emptyStore(t testing.TB) *images.Store {
 	return store
 }
 
-// storeWithBase is a store of its own, with the image "base".
+// forRun are the exercises of chapter 1 that a RUN is made of.
+var forRun = []string{"1.1", "1.2", "1.3", "1.4", "1.5", "1.8", "1.9"}
+
+// storeWithBase is a store of its own, with the image "base", for tests that RUN.
 func storeWithBase(t testing.TB) *images.Store {
 	t.Helper()
+	for _, id := range forRun {
+		if e, ok := exercise.Find(id); ok && !exercise.Written(id) {
+			t.Skipf("exercise %s (%s) is not written yet: open %s, read %s", e.ID, e.Title, e.File, e.Page())
+		}
+	}
 	sandbox.Need(t, hasBase)
 	from, err := baseStore()
 	check.NoError(t, "build the base image", err)
