@@ -33,11 +33,20 @@ func (m manifest) needs() []images.Descriptor {
 	return all
 }
 
-// names returns the names in the store of a manifest: by digest, and by tag if it has one.
-func (r *Registry) names(repo, object string, d digest.Digest) ([]string, error) {
+// repository returns a repository's name in the store.
+func (r *Registry) repository(repo string) (reference.Named, error) {
 	named, err := reference.WithName(r.name + "/" + repo)
 	if err != nil {
 		return nil, &apiError{http.StatusBadRequest, "NAME_INVALID", "no name of a repository"}
+	}
+	return named, nil
+}
+
+// names returns the names in the store of a manifest: by digest, and by tag if it has one.
+func (r *Registry) names(repo, object string, d digest.Digest) ([]string, error) {
+	named, err := r.repository(repo)
+	if err != nil {
+		return nil, err
 	}
 	names := []string{named.Name() + "@" + string(d)}
 	if object == string(d) {

@@ -211,6 +211,7 @@ func TestRegistry_RefusesWhatIsNotWhole(t *testing.T) {
 		resp, text := r.ask("PUT", c.path, c.body, c.head)
 		check.True(t, "a manifest that "+did, resp.StatusCode/100 == 4 && strings.Contains(text, c.code), fmt.Sprint(resp.StatusCode, " ", text), c.code)
 	}
+	r.want(400, "POST", "/v2/A%20b/blobs/uploads/", nil)
 	_, tags := r.want(200, "GET", "/v2/app/tags/list", nil)
 	check.Equal(t, "the tags afterwards", `{"name":"app","tags":["1"]}`, tags)
 	// A blob that is not what its client says stays nobody's.

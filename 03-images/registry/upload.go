@@ -67,7 +67,7 @@ func (r *Registry) serveUpload(w http.ResponseWriter, req *http.Request, repo, i
 // beginUpload answers a POST: with a place to send to, or, where the blob is here
 // already (mount) or comes with the request (digest), with what is there now.
 func (r *Registry) beginUpload(w http.ResponseWriter, req *http.Request, repo string) error {
-	if _, err := r.names(repo, "", ""); err != nil && err.(*apiError).code == "NAME_INVALID" {
+	if _, err := r.repository(repo); err != nil {
 		return err
 	}
 	// All repositories share the store's blobs, and whoever can pull from one can
