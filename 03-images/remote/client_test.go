@@ -5,10 +5,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -275,58 +273,4 @@ func TestError_OneLineWithoutEscapes(t *testing.T) {
 	check.ErrorIs(t, "an answer of 403", err, ErrDenied)
 	check.ErrorHas(t, "an answer of 403", err, []string{"403 Forbidden", "DENIED: no..[2Jaccess !!!"})
 	check.True(t, "its length", len(err.Error()) < 400, fmt.Sprint(len(err.Error())), "under 400")
-}
-
-func TestCredentials_FromAFile(t *testing.T) {
-	file := t.TempDir() + "/config.json"
-	write := func(text string) { check.NoError(t, "write", os.WriteFile(file, []byte(text), 0o600)) }
-	write(`{"auths":{"localhost:5000":{"auth":"YW5uOnM6Y3JldA=="},"https://index.docker.io/v1/":{"username":"bob","password":"x"},"bad":{"auth":"%"}}}`)
-	for registry, want := range map[string]Credential{"localhost:5000": {"ann", "s:cret"}, "docker.io": {"bob", "x"}, "other": {}} {
-		got, err := FromFile(file, registry)
-		check.NoError(t, "FromFile for "+registry, err)
-		check.Equal(t, "the credentials for "+registry, want, got)
-	}
-	_, err := FromFile(file, "bad")
-	check.ErrorHas(t, "FromFile of an entry that is not base64", err, []string{file, "bad"})
-	write(`{`)
-	_, err = FromFile(file, "other")
-	check.ErrorHas(t, "FromFile of a damaged file", err, []string{file})
-	got, err := FromFile(file+".none", "other")
-	check.True(t, "FromFile of no file", err == nil && got == Credential{}, check.Error(err), "nobody in particular")
-	t.Setenv("REGISTRY_AUTH_FILE", file)
-	check.Equal(t, "AuthFile", file, AuthFile())
-}
-
-func TestPipe_IsBounded(t *testing.T) {
-	p := newPipe(10)
-	wrote := make(chan int, 3)
-	go func() {
-		n, _ := p.Write([]byte("0123456789"))
-		wrote <- n
-		n, _ = p.Write([]byte("abcdefghijklmno"))
-		wrote <- n
-		p.CloseWrite(errors.New("the end"))
-	}()
-	check.Equal(t, "the first ten bytes", 10, <-wrote)
-	select {
-	case <-wrote:
-		check.True(t, "the next fifteen", false, "written", "held back until somebody reads")
-	case <-time.After(10 * time.Millisecond):
-	}
-	data, err := io.ReadAll(p)
-	check.Equal(t, "what is read", "0123456789abcdefghijklmno", string(data))
-	check.ErrorHas(t, "the end of reading", err, []string{"the end"})
-
-	for _, left := range []error{nil, io.ErrClosedPipe} {
-		p = newPipe(10)
-		done := make(chan error, 1)
-		go func() { _, err := p.Write(make([]byte, 1000)); done <- err }()
-		p.CloseRead(left)
-		select {
-		case err := <-done:
-			check.True(t, "Write once the reader has left", errors.Is(err, left), check.Error(err), check.Error(left))
-		case <-time.After(check.Deadline):
-			check.True(t, "Write once the reader has left", false, "it waits", "its return")
-		}
-	}
 }
