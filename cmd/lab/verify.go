@@ -1,7 +1,7 @@
 package main
 
 import (
-	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +11,7 @@ import (
 func verifyCmd() *cobra.Command {
 	var o verify.Options
 	cmd := &cobra.Command{
-		Use:   "verify [chapter]",
+		Use:   "verify [N|N.M]",
 		Short: "Check the whole workshop in every direction: stubs, references, mistakes, your own code",
 		Long: `Check everything that CI checks: each stub is skipped, fails clearly once its
 mark is gone, each reference passes, each known mistake is refused by name, each
@@ -19,15 +19,17 @@ alternative is accepted, what you wrote passes, and nothing is orphaned.
 
 Results are kept by content, so that a second run builds nothing. The last line
 is "N passed, N failed, N skipped"; the exit status is 1 if anything failed.`,
-		Example: "  ./lab verify\n  ./lab verify 1\n  ./lab verify --fresh --strict",
+		Example: "  ./lab verify\n  ./lab verify 1\n  ./lab verify 1.2\n  ./lab verify --fresh --strict",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				n, err := strconv.Atoi(args[0])
-				if err != nil || n < 1 {
-					return usage("chapter %q is no number: ./lab verify 1", args[0])
+				es, err := some(args)
+				if err != nil {
+					return err
 				}
-				o.Chapter = n
+				if o.Chapter = es[0].Chapter(); strings.Contains(args[0], ".") {
+					o.Exercise = es[0].ID
+				}
 			}
 			t, err := tree()
 			if err != nil {

@@ -40,6 +40,17 @@ func Need(t testing.TB, ids ...string) {
 	tests[t.Name()] = ids[0]
 }
 
+// NeedAll is Need for a test of given code: it is skipped while any exercise that
+// is linked into the test is unwritten, and belongs to none of them.
+func NeedAll(t testing.TB) {
+	t.Helper()
+	for _, e := range All() {
+		if !Written(e.ID) {
+			t.Skipf("stands on exercise %s (%s), which is not written yet: ./lab run borrows it, ./lab verify tests this with the reference", e.ID, e.Title)
+		}
+	}
+}
+
 // Current returns the exercise that a running test belongs to, also for its subtests.
 func Current(t testing.TB) (Exercise, bool) {
 	mu.Lock()

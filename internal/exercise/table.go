@@ -39,13 +39,14 @@ func Chapters() []Chapter {
 	return []Chapter{
 		{1, "01-namespaces", "Namespaces: a process with its own view", "kernel"},
 		{2, "02-cgroups", "Cgroups: a process with its own share", "kernel"},
+		{3, "03-images", "Images: a file system you can ship", "kernel"},
 	}
 }
 
 // All returns every exercise in the order of the book.
 func All() []Exercise {
 	var all []Exercise
-	for _, rows := range [][]Exercise{chapter1, chapter2} {
+	for _, rows := range [][]Exercise{chapter1, chapter2, chapter3} {
 		all = append(all, rows...)
 	}
 	return all

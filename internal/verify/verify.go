@@ -28,14 +28,15 @@ func Ours(t *workshop.Tree) Workshop {
 
 // Options narrow a verification.
 type Options struct {
-	Chapter int           // 0: all, and the packages that belong to no chapter
-	Fresh   bool          // take no kept result
-	Strict  bool          // what this machine cannot check is a failure
-	Only    []string      // classes of checks; nil: all
-	Update  bool          // write solutions/mistakes.json from what was seen
-	Workers int           // 0: as many as CPUs
-	Timeout time.Duration // of one test binary; 0: a minute and a half, far above the tests' own deadlines
-	Out     io.Writer     // nil: nothing is printed
+	Chapter  int           // 0: all, and the packages that belong to no chapter
+	Exercise string        // one exercise of that chapter, "3.4", and its package; "": all
+	Fresh    bool          // take no kept result
+	Strict   bool          // what this machine cannot check is a failure
+	Only     []string      // classes of checks; nil: all
+	Update   bool          // write solutions/mistakes.json from what was seen
+	Workers  int           // 0: as many as CPUs
+	Timeout  time.Duration // of one test binary; 0: a minute and a half, far above the tests' own deadlines
+	Out      io.Writer     // nil: nothing is printed
 }
 
 type run struct {
@@ -122,7 +123,7 @@ func (r *run) chapters() []exercise.Chapter {
 func (r *run) exercises() []exercise.Exercise {
 	var es []exercise.Exercise
 	for _, e := range r.Exercises {
-		if r.o.Chapter == 0 || r.o.Chapter == e.Chapter() {
+		if (r.o.Chapter == 0 || r.o.Chapter == e.Chapter()) && (r.o.Exercise == "" || r.o.Exercise == e.ID) {
 			es = append(es, e)
 		}
 	}
@@ -132,6 +133,9 @@ func (r *run) exercises() []exercise.Exercise {
 // packages are the chapter packages of this run.
 func (r *run) packages() []string {
 	var dirs []string
+	if e, ok := r.find(r.o.Exercise); ok {
+		return []string{e.Dir()}
+	}
 	for _, dir := range r.src.dirs() {
 		if n := r.chapterOf(dir); n != 0 && (r.o.Chapter == 0 || n == r.o.Chapter) {
 			dirs = append(dirs, dir)

@@ -30,11 +30,7 @@ import (
 //
 //	go test -overlay solutions/overlay.json -run '^$' -bench Isolate ./01-namespaces/cmd/isolate
 func BenchmarkIsolate(b *testing.B) {
-	for _, e := range exercise.Of(1) {
-		if !exercise.Written(e.ID) {
-			b.Skipf("exercise %s (%s) is not written yet: open %s", e.ID, e.Title, e.File)
-		}
-	}
+	exercise.NeedAll(b)
 	hideUnified(b)
 	root := busyboxRoot(b)
 	program := build(b)

@@ -32,11 +32,7 @@ func TestMain(m *testing.M) {
 // needAll skips the test while an exercise of the chapter is unwritten.
 func needAll(t testing.TB) {
 	t.Helper()
-	for _, e := range exercise.Of(1) {
-		if !exercise.Written(e.ID) {
-			t.Skipf("exercise %s (%s) is not written yet: open %s, read %s", e.ID, e.Title, e.File, e.Page())
-		}
-	}
+	exercise.NeedAll(t)
 	sandbox.Need(t)
 }
 
