@@ -17,6 +17,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
@@ -110,6 +111,7 @@ func TestDecompress_Window(t *testing.T) {
 
 // A bomb does no harm: nobody reads more of it than is allowed.
 func TestDecompress_Bomb(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t)
 	var b bytes.Buffer
 	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
@@ -126,6 +128,7 @@ func TestDecompress_Bomb(t *testing.T) {
 }
 
 func TestCommitLayer(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t, overlays)
 	s := newStore(t)
 	dir := t.TempDir()

@@ -21,6 +21,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
@@ -149,6 +150,7 @@ func (c *churner) fetch(d Descriptor, data []byte) error {
 // Two processes work on one store; both are killed at a random moment. Nothing that
 // had a name is lost, and what is left half done is collected.
 func TestStore_KilledAtRandomMoments(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t)
 	seed := uint64(time.Now().UnixNano())
 	if v, err := strconv.ParseUint(os.Getenv("CORACLE_SEED"), 10, 64); err == nil {

@@ -16,10 +16,12 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
 func TestImage_IsFound(t *testing.T) {
+	exercise.NeedAll(t)
 	s := newStore(t)
 	a := putImage(t, s, "docker.io/library/a:1", layerTar(t, layerFile{name: "file", text: "a"}))
 	b := putImage(t, s, "docker.io/library/b:1", layerTar(t, layerFile{name: "file", text: "b"}))
@@ -49,6 +51,7 @@ func TestImage_IsFound(t *testing.T) {
 }
 
 func TestImage_AmbiguousID(t *testing.T) {
+	exercise.NeedAll(t)
 	s := newStore(t)
 	// Images until two IDs begin alike: among 1000 of 65536 that is certain.
 	seen := map[string][]byte{}
@@ -68,6 +71,7 @@ func TestImage_AmbiguousID(t *testing.T) {
 }
 
 func TestImage_HostileIndexes(t *testing.T) {
+	exercise.NeedAll(t)
 	s := newStore(t)
 	good := putImage(t, s, "good:1", layerTar(t, layerFile{name: "file", text: "x"}))
 	index := func(list ...Descriptor) Descriptor {
@@ -123,6 +127,7 @@ func withConfig(t testing.TB, s *Store, img *Image, config Descriptor) Descripto
 }
 
 func TestUnpack_TheWholeImage(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t, overlays)
 	s := newStore(t)
 	layers := [][]byte{layerTar(t, layerFile{name: "var/", mode: 0o711}, layerFile{name: "var/lib/", mode: 0o700}, layerFile{name: "below", text: "0"})}
@@ -156,6 +161,7 @@ func TestUnpack_TheWholeImage(t *testing.T) {
 }
 
 func TestUnpack_RefusesWhatIsNotTheLayer(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t)
 	good := layerTar(t, layerFile{name: "file", text: "x"})
 	for what, spoil := range map[string]func(s *Store, img *Image){
@@ -188,6 +194,7 @@ func TestUnpack_RefusesWhatIsNotTheLayer(t *testing.T) {
 }
 
 func TestUnpack_Ends(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t)
 	s := newStore(t)
 	img := putImage(t, s, "image:1", layerTar(t, layerFile{name: "a", text: "x"}), layerTar(t, layerFile{name: "b", text: "x"}), layerTar(t, layerFile{name: "c", text: "x"}))
@@ -201,6 +208,7 @@ func TestUnpack_Ends(t *testing.T) {
 }
 
 func TestUnpack_TwoImagesThatShareLayers(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t)
 	s := newStore(t)
 	var layers [][]byte

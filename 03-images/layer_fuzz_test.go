@@ -12,12 +12,14 @@ import (
 	"testing"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
 // FuzzApply unpacks what may be anything beside a file that must stay as it is. What
 // unpacks is a layer: Diff and Apply make the same of it again.
 func FuzzApply(f *testing.F) {
+	exercise.NeedAll(f)
 	for _, c := range hostile {
 		f.Add(tarOf(f, outside(c.entries, "/tmp")...), false)
 	}

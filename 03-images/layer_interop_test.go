@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
@@ -57,6 +58,7 @@ func someTree(t testing.TB) string {
 
 // What GNU tar packs, in each of its formats, Apply unpacks; what Diff packs, GNU tar unpacks.
 func TestInterop_GNUTar(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t, overlays)
 	if out, _ := exec.Command("tar", "--version").Output(); !strings.Contains(string(out), "GNU tar") {
 		t.Skip(sandbox.Cannot + "GNU tar: provide it with: apt-get install tar")
@@ -89,6 +91,7 @@ func TestInterop_GNUTar(t *testing.T) {
 // umoci unpacks an image with a layer of ours to what overlay shows, and Apply
 // unpacks what umoci made of changes.
 func TestInterop_Umoci(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t, overlays)
 	if storeOwners() == Single {
 		t.Skip(sandbox.Cannot + "a range of ids, which umoci needs to unpack other owners; ./lab doctor says how to get one")
@@ -136,6 +139,7 @@ func TestInterop_Umoci(t *testing.T) {
 
 // skopeo packs the same layer with zstd.
 func TestInterop_SkopeoZstd(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t, overlays)
 	s := newStore(t)
 	dir := someTree(t)

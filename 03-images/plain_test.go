@@ -5,11 +5,13 @@ import (
 	"testing"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
 // One layer over another in one folder is what an overlay of the two shows.
 func TestApply_Plain(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t, overlays)
 	below := []tarEntry{
 		{Name: "./"}, {Name: "f", Content: "old"}, {Name: "d/", Mode: 0o700, Xattrs: map[string]string{"user.old": "1"}}, {Name: "d/f"}, {Name: "d/e/f"}, {Name: "d/\xff/f"}, {Name: "l", Kind: tar.TypeSymlink, Link: "d"},
@@ -49,6 +51,7 @@ func TestApply_Plain(t *testing.T) {
 }
 
 func TestApply_PlainHostile(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t, overlays)
 	for _, c := range hostile {
 		refused(t, c.did+", in a plain folder", ApplyOptions{Plain: true}, c.says, c.entries)

@@ -7,12 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
 // A container's tree: a snapshot of an image of 20 layers is made and mounted. The
 // goal is less than 5 ms.
 func BenchmarkSnapshot_PrepareAndMount(b *testing.B) {
+	exercise.NeedAll(b)
 	sandbox.Need(b, overlays)
 	s := newStore(b)
 	parent := ""

@@ -11,9 +11,11 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 )
 
 func TestOpen_ManyAtOnce(t *testing.T) {
+	exercise.NeedAll(t)
 	const all = 8
 	for range 20 {
 		dir := filepath.Join(t.TempDir(), "store")
@@ -45,6 +47,7 @@ func TestOpen_ManyAtOnce(t *testing.T) {
 }
 
 func TestTags(t *testing.T) {
+	exercise.NeedAll(t)
 	s := newStore(t)
 	d := putBlob(t, s, v1.MediaTypeImageManifest, text)
 	other := putBlob(t, s, v1.MediaTypeImageManifest, []byte("another"))
@@ -80,6 +83,7 @@ func TestTags(t *testing.T) {
 // Whatever is called an image: it is read or refused, Collect removes nothing else,
 // and neither reaches outside.
 func FuzzStore(f *testing.F) {
+	exercise.NeedAll(f)
 	f.Add(manifestText(), []byte(`{"rootfs":{"type":"layers","diff_ids":[]}}`))
 	f.Add(dockerText(), []byte(`{"rootfs":{"diff_ids":["sha256:../../x","sha256:00"]}}`))
 	f.Add([]byte(`{"schemaVersion":2,"manifests":[{"digest":"sha256:../../index.json","size":1}]}`), []byte("{"))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
@@ -115,6 +116,7 @@ func benchLayers(b *testing.B) (layers [][]byte) {
 //
 //	go test ./03-images -run '^$' -bench Unpack -benchtime 5x
 func BenchmarkUnpack(b *testing.B) {
+	exercise.NeedAll(b)
 	sandbox.Need(b, overlays)
 	s := newStore(b)
 	img := putImage(b, s, "bench", benchLayers(b)...)

@@ -13,6 +13,7 @@ import (
 
 	images "coracle/03-images"
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 )
 
 var ctx = context.Background()
@@ -27,6 +28,7 @@ func load(t testing.TB, s *images.Store, data []byte) []Loaded {
 }
 
 func TestSave_IsLoadedAsItWas(t *testing.T) {
+	exercise.NeedAll(t)
 	s := openStore(t)
 	one := keep(t, s, demo, picture(t, images.HostPlatform(), v1.MediaTypeImageLayerGzip, v1.MediaTypeImageLayerZstd))
 	two := keep(t, s, "localhost:5000/other:2", picture(t, arm64, v1.MediaTypeImageLayer))
@@ -50,6 +52,7 @@ func TestSave_IsLoadedAsItWas(t *testing.T) {
 // The archive that docker load before version 23 reads: each layer it names can be
 // read without zstd, and is what its name says.
 func TestSave_NamesNoZstdLayerToDocker(t *testing.T) {
+	exercise.NeedAll(t)
 	s := openStore(t)
 	keep(t, s, demo, picture(t, images.HostPlatform(), v1.MediaTypeImageLayerZstd, v1.MediaTypeImageLayerGzip))
 	var b bytes.Buffer
@@ -71,6 +74,7 @@ func TestSave_NamesNoZstdLayerToDocker(t *testing.T) {
 
 // docker save writes manifest.json last, and a layer of two images once.
 func TestLoad_DockerSave(t *testing.T) {
+	exercise.NeedAll(t)
 	parts := picture(t, amd64, v1.MediaTypeImageLayer, v1.MediaTypeImageLayer)
 	config := parts[2]
 	data := tarOf(t,
@@ -100,6 +104,7 @@ func TestLoad_DockerSave(t *testing.T) {
 
 // Of an index, what the archive has is taken; what it has must be whole.
 func TestLoad_SeveralPlatforms(t *testing.T) {
+	exercise.NeedAll(t)
 	a, b := picture(t, amd64, v1.MediaTypeImageLayerGzip), picture(t, arm64, v1.MediaTypeImageLayerZstd)
 	absent := document(v1.MediaTypeImageManifest, "absent").Descriptor
 	absent.Platform = &v1.Platform{OS: "linux", Architecture: "s390x"}
@@ -131,6 +136,7 @@ func TestLoad_SeveralPlatforms(t *testing.T) {
 }
 
 func TestLoad_Names(t *testing.T) {
+	exercise.NeedAll(t)
 	parts := picture(t, amd64, v1.MediaTypeImageLayerGzip)
 	for _, c := range []struct {
 		annotations map[string]string
@@ -159,6 +165,7 @@ func TestLoad_Names(t *testing.T) {
 }
 
 func TestLoad_StopsWithItsContext(t *testing.T) {
+	exercise.NeedAll(t)
 	stopped, stop := context.WithCancel(ctx)
 	stop()
 	s := openStore(t)

@@ -18,11 +18,13 @@ import (
 
 	images "coracle/03-images"
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 )
 
 // Each archive is refused in one line that names what is wrong; no image gets a name,
 // and nothing but blobs is written.
 func TestLoad_Hostile(t *testing.T) {
+	exercise.NeedAll(t)
 	good := picture(t, amd64, v1.MediaTypeImageLayerGzip)
 	layer, config, manifest := good[0], good[1], good[2]
 	named := map[string]string{fullNameKey: demo}
@@ -135,6 +137,7 @@ func onlyBlobs(t testing.TB, what string, s *images.Store) {
 // FuzzLoad: whatever the bytes are, Load ends, in one line if it refuses, and what
 // it accepts can be read and saved.
 func FuzzLoad(f *testing.F) {
+	exercise.NeedAll(f)
 	good := picture(f, images.HostPlatform(), v1.MediaTypeImageLayerGzip, v1.MediaTypeImageLayer)
 	oci := layout(f, map[string]string{fullNameKey: demo}, good)
 	f.Add(oci)

@@ -15,6 +15,7 @@ import (
 
 	images "coracle/03-images"
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
@@ -52,6 +53,7 @@ func saved(t *testing.T, s *images.Store, names ...string) string {
 }
 
 func TestSkopeo_ReadsOursAndWeIts(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t, program("skopeo"))
 	s := openStore(t)
 	parts := picture(t, images.HostPlatform(), v1.MediaTypeImageLayerGzip, v1.MediaTypeImageLayer)
@@ -85,6 +87,7 @@ func TestSkopeo_ReadsOursAndWeIts(t *testing.T) {
 }
 
 func TestUmoci_UnpacksOursAndWeReadIts(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t, program("umoci"))
 	s := openStore(t)
 	keep(t, s, demo, picture(t, images.HostPlatform(), v1.MediaTypeImageLayerGzip, v1.MediaTypeImageLayerGzip))

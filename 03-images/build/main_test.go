@@ -21,7 +21,11 @@ func TestMain(m *testing.M) {
 			os.Setenv("CORACLE_BASE", dir)
 		}
 	}
-	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "03-images/build", Cgroup: true, Reexec: helper}))
+	o := sandbox.Options{Dir: "03-images/build", Cgroup: true, Reexec: helper}
+	remove := o.OnDisk()
+	code := sandbox.Main(m, o)
+	remove()
+	os.Exit(code)
 }
 
 // helpers are what the test binary does when it is executed as "test:NAME ARG…".

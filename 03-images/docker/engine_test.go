@@ -14,12 +14,14 @@ import (
 	"coracle/internal/base"
 	"coracle/internal/check"
 	"coracle/internal/dockerd"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
 // A two-layer image of docker build comes into the store, is unpacked as its Engine
 // would, goes back under another name, and runs.
 func TestEngine_ThereAndBack(t *testing.T) {
+	exercise.NeedAll(t)
 	d := dockerd.Start(t)
 	dir := t.TempDir()
 	dockerfile := "FROM scratch\nCOPY . /\nRUN [\"/bin/sh\", \"-c\", \"echo made > /made; rm /gone\"]\nENV A=b\nCMD [\"/bin/sh\", \"-c\", \"cat /made; echo $A\"]\n"
@@ -87,6 +89,7 @@ func TestEngine_Errors(t *testing.T) {
 }
 
 func TestEngine_RefusalsAreErrors(t *testing.T) {
+	exercise.NeedAll(t)
 	d := dockerd.Start(t)
 	ctx := context.Background()
 	s, err := images.Open(t.TempDir(), images.Kernel)

@@ -8,5 +8,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "03-images/docker", Cgroup: true}))
+	o := sandbox.Options{Dir: "03-images/docker", Cgroup: true}
+	remove := o.OnDisk()
+	code := sandbox.Main(m, o)
+	remove()
+	os.Exit(code)
 }

@@ -16,6 +16,7 @@ import (
 	images "coracle/03-images"
 	"coracle/internal/check"
 	"coracle/internal/dockerd"
+	"coracle/internal/exercise"
 )
 
 // small puts an image of one layer into a store.
@@ -41,6 +42,7 @@ func small(t *testing.T, s *images.Store, name, mediaType string, layer []byte, 
 
 // An Engine from before version 23 knows no zstd: it is given such a layer unpacked.
 func TestEngine_TakesAZstdLayer(t *testing.T) {
+	exercise.NeedAll(t)
 	d := dockerd.Start(t)
 	ctx := context.Background()
 	s, err := images.Open(t.TempDir(), images.Kernel)

@@ -26,6 +26,7 @@ import (
 	"coracle/03-images"
 	"coracle/03-images/remote"
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
@@ -150,6 +151,7 @@ func text(t testing.TB, from remote.Reference) string {
 }
 
 func TestRegistry_SurvivesARestart(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t)
 	local, kept := newStore(t), newStore(t)
 	one := newImage(t, local, "one", "1")
@@ -181,6 +183,7 @@ func TestRegistry_SurvivesARestart(t *testing.T) {
 }
 
 func TestRegistry_RefusesWhatIsNotWhole(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t)
 	r := serve(t, newStore(t), Options{})
 	manifest := func(size int64, of string) []byte {
@@ -223,6 +226,7 @@ func TestRegistry_RefusesWhatIsNotWhole(t *testing.T) {
 }
 
 func TestRegistry_UploadsInPieces(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t)
 	s := newStore(t)
 	r := serve(t, s, Options{})
@@ -255,6 +259,7 @@ func TestRegistry_UploadsInPieces(t *testing.T) {
 }
 
 func TestRegistry_BesideCollect(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t)
 	local, kept := newStore(t), newStore(t)
 	img := newImage(t, local, "one", "1")
@@ -303,6 +308,7 @@ func TestRegistry_BesideCollect(t *testing.T) {
 }
 
 func TestRegistry_ManyAtOnce(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t)
 	kept := newStore(t)
 	r := serve(t, kept, Options{})
@@ -337,6 +343,7 @@ func TestRegistry_ManyAtOnce(t *testing.T) {
 
 // TestRegistry_Skopeo: a client that is not ours, in the formats that it knows.
 func TestRegistry_Skopeo(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t, sandbox.Feature{Name: "skopeo", Fix: "apt-get install skopeo", Has: func() error {
 		_, err := exec.LookPath("skopeo")
 		return err

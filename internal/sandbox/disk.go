@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"coracle/internal/hostgroup"
 )
 
 const diskVar = "CORACLE_SANDBOX_DISK"
@@ -29,6 +31,9 @@ func (o *Options) OnDisk() (remove func()) {
 	fmt.Sscanf(unix.ByteSliceToString(uts.Release[:]), "%d.%d", &major, &minor)
 	if major > 6 || major == 6 && minor >= 6 || !wanted() {
 		return func() {}
+	}
+	if o.Cgroup {
+		hostgroup.EnterScope() // begins the program anew, which would leave a folder behind
 	}
 	for _, parent := range []string{"/var/tmp", os.TempDir()} {
 		dir, err := os.MkdirTemp(parent, "coracle-")

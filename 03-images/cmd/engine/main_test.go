@@ -10,6 +10,7 @@ import (
 
 	"coracle/internal/check"
 	"coracle/internal/dockerd"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
@@ -39,6 +40,7 @@ func engine(t *testing.T, env []string, args ...string) (stdout, stderr string, 
 }
 
 func TestEngine_ThereAndBack(t *testing.T) {
+	exercise.NeedAll(t)
 	d := dockerd.Start(t)
 	dir := t.TempDir()
 	check.NoError(t, "write a Dockerfile", os.WriteFile(dir+"/Dockerfile", []byte("FROM scratch\nCOPY Dockerfile /\nLABEL a=b\n"), 0o644))

@@ -25,20 +25,18 @@ func TestMain(m *testing.M) {
 	if os.Args[0] == "image" {
 		main()
 	}
-	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "03-images/cmd/image", Cgroup: true}))
+	o := sandbox.Options{Dir: "03-images/cmd/image", Cgroup: true}
+	remove := o.OnDisk()
+	code := sandbox.Main(m, o)
+	remove()
+	os.Exit(code)
 }
 
-// need skips the test while an exercise of this chapter, or of the one whose
-// namespaces RUN uses, is unwritten.
+// need skips the test while an exercise of this chapter, or of those that RUN uses,
+// is unwritten, and where the machine lacks something.
 func need(t testing.TB, features ...sandbox.Feature) {
 	t.Helper()
-	for _, n := range []int{1, 3} {
-		for _, e := range exercise.Of(n) {
-			if !exercise.Written(e.ID) {
-				t.Skipf("exercise %s (%s) is not written yet: open %s, read %s", e.ID, e.Title, e.File, e.Page())
-			}
-		}
-	}
+	exercise.NeedAll(t)
 	sandbox.Need(t, features...)
 }
 
