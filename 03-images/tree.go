@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -213,44 +212,4 @@ func (t *tree) place(name string) (base string, err error) {
 		return "", err
 	}
 	return t.parent(name)
-}
-
-// Settle gives the folders their modes and times. Nothing is put into one afterwards.
-func (t *tree) Settle() (Applied, error) {
-	names := make([]string, 0, len(t.folders))
-	for name, f := range t.folders {
-		names = append(names, name)
-		if !f.named {
-			t.applied.Implicit = append(t.applied.Implicit, name)
-		}
-	}
-	slices.Sort(t.applied.Implicit)
-	// A folder after what is in it: its mode may be one that lets nobody in. One that
-	// an entry named last, in case it was made by two names.
-	slices.SortFunc(names, func(a, b string) int {
-		if named := t.folders[a].named; named != t.folders[b].named {
-			if named {
-				return 1
-			}
-			return -1
-		}
-		return strings.Compare(b, a)
-	})
-	for _, name := range names {
-		f := t.folders[name]
-		if name == "." && !f.named {
-			continue
-		}
-		base, err := t.parent(name)
-		if err == nil {
-			err = unix.Fchmodat(t.dir, base, f.mode, 0)
-		}
-		if err == nil {
-			err = t.touch(base, f.mtime)
-		}
-		if err != nil {
-			return Applied{}, fmt.Errorf("layer: %s: mode and time: %w", shortName(name), because(err))
-		}
-	}
-	return t.applied, nil
 }

@@ -2,11 +2,10 @@ package images
 
 import (
 	"archive/tar"
-	"context"
 	"fmt"
 	"io"
-	"os"
-	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -127,87 +126,6 @@ func (t *tree) Link(name, old string) error {
 	return once(t.root.Link(old, name))
 }
 
-// Whiteout says that there is no such name in the layers below. If this layer has
-// a folder of that name, the folder is opaque; if it has a file, that hides enough.
-// Below what is hidden already there is nothing to hide.
-func (t *tree) Whiteout(name string) error {
-	for i := range name {
-		if name[i] == '/' && t.hidden[name[:i]] {
-			return nil
-		}
-	}
-	base, err := t.parent(name)
-	if err != nil {
-		return err
-	}
-	t.hidden[name] = true
-	if t.o.Plain {
-		return t.prune(name)
-	}
-	var st unix.Stat_t
-	err = unix.Fstatat(t.dir, base, &st, unix.AT_SYMLINK_NOFOLLOW)
-	switch {
-	case err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR:
-		return t.Opaque(name)
-	case err == nil:
-		return nil
-	case err != unix.ENOENT:
-		return err
-	}
-	if err := t.count(); err != nil {
-		return err
-	}
-	// Any user may make this one device, since Linux 5.8.
-	if err := unix.Mknodat(t.dir, base, unix.S_IFCHR, 0); err != nil {
-		return fmt.Errorf("mknod of a whiteout: %w", err)
-	}
-	return nil
-}
-
-// Opaque says that of a folder the layers below show nothing.
-func (t *tree) Opaque(name string) error {
-	if _, err := t.parent(path.Join(name, "x")); err != nil {
-		return err
-	}
-	t.hidden[name] = true
-	if !t.o.Plain {
-		return setXattr(t.dir, opaqueXattr, "y")
-	}
-	return t.pruneIn(name)
-}
-
-// prune removes from a plain folder what is not this layer's.
-func (t *tree) prune(name string) error {
-	if !t.made[name] {
-		t.leave()
-		return t.root.RemoveAll(name)
-	}
-	if fi, err := t.root.Lstat(name); err != nil || !fi.IsDir() {
-		return err
-	}
-	return t.pruneIn(name)
-}
-
-func (t *tree) pruneIn(dir string) error {
-	names, err := readNames(t.root, dir)
-	for _, name := range names {
-		if err == nil {
-			err = t.prune(path.Join(dir, name))
-		}
-	}
-	return err
-}
-
-// readNames lists a folder, in no order. (io/fs would refuse names that are not UTF-8.)
-func readNames(root *os.Root, dir string) ([]string, error) {
-	f, err := root.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
-}
-
 func (t *tree) touch(base string, at time.Time) error {
 	ts := unix.Timespec{Sec: at.Unix(), Nsec: int64(at.Nanosecond())}
 	if err := unix.UtimesNanoAt(t.dir, base, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -216,25 +134,42 @@ func (t *tree) touch(base string, at time.Time) error {
 	return nil
 }
 
-// bound reads r until ctx ends, and not more than max bytes.
-func bound(ctx context.Context, r io.Reader, max int64) io.Reader {
-	return &bounded{ctx, r, max, max}
-}
-
-type bounded struct {
-	ctx       context.Context
-	r         io.Reader
-	left, max int64
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if err := b.ctx.Err(); err != nil {
-		return 0, err
+// Settle gives the folders their modes and times. Nothing is put into one afterwards.
+func (t *tree) Settle() (Applied, error) {
+	names := make([]string, 0, len(t.folders))
+	for name, f := range t.folders {
+		names = append(names, name)
+		if !f.named {
+			t.applied.Implicit = append(t.applied.Implicit, name)
+		}
 	}
-	if b.left < 0 {
-		return 0, fmt.Errorf("more than %d bytes: %w", b.max, ErrTooLarge)
+	slices.Sort(t.applied.Implicit)
+	// A folder after what is in it: its mode may be one that lets nobody in. One that
+	// an entry named last, in case it was made by two names.
+	slices.SortFunc(names, func(a, b string) int {
+		if named := t.folders[a].named; named != t.folders[b].named {
+			if named {
+				return 1
+			}
+			return -1
+		}
+		return strings.Compare(b, a)
+	})
+	for _, name := range names {
+		f := t.folders[name]
+		if name == "." && !f.named {
+			continue
+		}
+		base, err := t.parent(name)
+		if err == nil {
+			err = unix.Fchmodat(t.dir, base, f.mode, 0)
+		}
+		if err == nil {
+			err = t.touch(base, f.mtime)
+		}
+		if err != nil {
+			return Applied{}, fmt.Errorf("layer: %s: mode and time: %w", shortName(name), because(err))
+		}
 	}
-	n, err := b.r.Read(p[:min(int64(len(p)), b.left+1)])
-	b.left -= int64(n)
-	return n, err
+	return t.applied, nil
 }
