@@ -65,6 +65,7 @@ func Run(ctx context.Context, bin, dir string, o Options) (*Result, error) {
 	cmd.WaitDelay = 2 * time.Second
 	r, w := io.Pipe()
 	cmd.Stdout, cmd.Stderr = w, w
+	defer dieWithUs(cmd)()
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("run the tests of %s: %w", dir, err)
