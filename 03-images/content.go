@@ -38,6 +38,9 @@ func (b *Blobs) ingest(d digest.Digest) string {
 	return filepath.Join(b.dir, "ingest", d.Encoded())
 }
 
+// lockFile returns what is locked by whoever writes to ingest's file.
+func (b *Blobs) lockFile(d digest.Digest) string { return b.ingest(d) + ".lock" }
+
 // Has says whether a blob is there, whole as it was when it came.
 func (b *Blobs) Has(d digest.Digest) bool {
 	_, err := os.Lstat(b.Path(d))
@@ -89,6 +92,15 @@ func checkDigest(d digest.Digest) error {
 		return fmt.Errorf("digest %q: only sha256 is supported", d)
 	}
 	return nil
+}
+
+// mismatch words ErrMismatch: what was wanted, and what came.
+func mismatch(want Descriptor, got digest.Digest, size int64) error {
+	wanted := string(want.Digest)
+	if want.Size >= 0 {
+		wanted += fmt.Sprintf(" of %d bytes", want.Size)
+	}
+	return fmt.Errorf("blob %s: got %s of %d bytes: %w", wanted, got, size, ErrMismatch)
 }
 
 // cut shortens what a stranger wrote, for a message of one line.

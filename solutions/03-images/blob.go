@@ -1,0 +1,129 @@
+package images
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+)
+
+// Create begins a blob, or goes on with it.
+func (b *Blobs) Create(ctx context.Context, want Descriptor) (*Writer, error) {
+	if want.Digest == "" {
+		return b.unnamed(want.MediaType)
+	}
+	if err := checkDigest(want.Digest); err != nil {
+		return nil, err
+	}
+	unlock, err := lock(ctx, b.lockFile(want.Digest), unix.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{blobs: b, want: want, hash: sha256.New(), unlock: unlock}
+	// Only now: whoever had the lock before may have finished the blob.
+	if b.Has(want.Digest) {
+		err = fs.ErrExist
+	} else if w.file, err = os.OpenFile(b.ingest(want.Digest), os.O_RDWR|os.O_CREATE, 0o644); err == nil {
+		err = w.refResume()
+	}
+	if err != nil {
+		w.Close()
+		return nil, fmt.Errorf("blob %s: %w", want.Digest, err)
+	}
+	return w, nil
+}
+
+// refResume hashes what is there: a hash cannot be taken up from its middle.
+func (w *Writer) refResume() (err error) {
+	if w.size, err = io.Copy(w.hash, w.file); err != nil {
+		return err
+	}
+	if w.want.Size >= 0 && w.size > w.want.Size { // no beginning of this blob
+		w.hash.Reset()
+		w.size = 0
+		_, err = w.file.Seek(0, io.SeekStart)
+		return errors.Join(err, w.file.Truncate(0))
+	}
+	return nil
+}
+
+// Write adds bytes at the end.
+func (w *Writer) Write(p []byte) (int, error) {
+	if w.want.Size >= 0 && w.size+int64(len(p)) > w.want.Size {
+		return 0, fmt.Errorf("blob %s: more than the %d bytes announced: %w", w.want.Digest, w.want.Size, ErrTooLarge)
+	}
+	n, err := w.file.Write(p)
+	w.hash.Write(p[:n])
+	w.size += int64(n)
+	return n, err
+}
+
+// Commit puts the blob in its place, whole and true, and ends the writer.
+func (w *Writer) Commit() (Descriptor, error) {
+	if w.file == nil {
+		return Descriptor{}, os.ErrClosed
+	}
+	defer w.Close()
+	got := Descriptor{MediaType: w.want.MediaType, Digest: digest.NewDigest(digest.SHA256, w.hash), Size: w.size}
+	if w.want.Digest != "" && (got.Digest != w.want.Digest || w.want.Size >= 0 && got.Size != w.want.Size) {
+		os.Remove(w.file.Name())
+		return Descriptor{}, mismatch(w.want, got.Digest, got.Size)
+	}
+	// The bytes reach the disk before the name does, or a power loss leaves the name
+	// of a blob with a hole in it.
+	place := w.blobs.Path(got.Digest)
+	err := w.file.Sync()
+	if err == nil {
+		err = os.Rename(w.file.Name(), place)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(place))
+	}
+	if err != nil {
+		return Descriptor{}, fmt.Errorf("blob %s: %w", got.Digest, err)
+	}
+	return got, nil
+}
+
+// Open opens a blob to read it, verified on the way.
+func (b *Blobs) Open(d Descriptor) (io.ReadCloser, error) {
+	f, err := os.Open(b.Path(d.Digest))
+	if err != nil {
+		return nil, notFound("blob "+string(d.Digest), err)
+	}
+	return &refVerified{f, d, sha256.New(), 0}, nil
+}
+
+// refVerified has Read and Close and no more: were the file embedded, io.Copy would
+// find its WriteTo, and go past Read.
+type refVerified struct {
+	file *os.File
+	want Descriptor
+	hash hash.Hash
+	size int64
+}
+
+func (v *refVerified) Close() error { return v.file.Close() }
+
+func (v *refVerified) Read(p []byte) (int, error) {
+	n, err := v.file.Read(p)
+	v.hash.Write(p[:n])
+	v.size += int64(n)
+	// At the last byte, not at the end of the file: a reader that knows the size may
+	// never ask for more.
+	if v.size > v.want.Size && v.want.Size >= 0 || v.size == v.want.Size && n > 0 || err == io.EOF {
+		got := digest.NewDigest(digest.SHA256, v.hash)
+		if got != v.want.Digest || v.want.Size >= 0 && v.size != v.want.Size {
+			return 0, mismatch(v.want, got, v.size)
+		}
+	}
+	return n, err
+}
