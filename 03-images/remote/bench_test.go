@@ -22,6 +22,7 @@ import (
 	"coracle/03-images"
 	"coracle/03-images/registry"
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 )
 
 // benchImage has six layers, some 200 MB in 20,000 files: a third like programs,
@@ -79,6 +80,7 @@ func benchImage(b *testing.B) *image {
 //
 //	go test ./03-images/remote -run '^$' -bench Pull -benchtime 5x
 func BenchmarkPull(b *testing.B) {
+	exercise.NeedAll(b)
 	img := benchImage(b)
 	served := storeWith(b, img, registry.DefaultName+"/bench:1")
 	r := registry.New(served, registry.Options{})

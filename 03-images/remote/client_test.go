@@ -16,9 +16,11 @@ import (
 
 	"coracle/03-images"
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 )
 
 func TestClient_NoCredentialsAfterARedirect(t *testing.T) {
+	exercise.NeedAll(t)
 	img := newImage(t, images.HostPlatform(), files{"a": "1"})
 	f := newFake(t, img)
 	var got []string
@@ -65,6 +67,7 @@ func TestClient_NoCredentialsAfterARedirect(t *testing.T) {
 }
 
 func TestClient_TLSAndItsDowngrades(t *testing.T) {
+	exercise.NeedAll(t)
 	img := newImage(t, images.HostPlatform(), files{"a": "1"})
 	plain := newFake(t, img)
 	redirect := ""
@@ -107,6 +110,7 @@ func TestClient_TLSAndItsDowngrades(t *testing.T) {
 }
 
 func TestClient_GivesABusyRegistryTime(t *testing.T) {
+	exercise.NeedAll(t)
 	img := newImage(t, images.HostPlatform(), files{"a": "1"})
 	f := newFake(t, img)
 	c, waited := newClient(t, Options{})
@@ -153,6 +157,7 @@ func TestClient_GivesABusyRegistryTime(t *testing.T) {
 }
 
 func TestClient_ATokenIsKeptAndReplaced(t *testing.T) {
+	exercise.NeedAll(t)
 	img := newImage(t, images.HostPlatform(), files{"a": "1"})
 	f := newFake(t, img)
 	given, refused := 0, 0
@@ -194,6 +199,7 @@ func TestClient_ATokenIsKeptAndReplaced(t *testing.T) {
 }
 
 func TestClient_ABrokenDownloadGoesOn(t *testing.T) {
+	exercise.NeedAll(t)
 	noLeaks(t)
 	img := newImage(t, images.HostPlatform(), files{"a": random(300_000)})
 	layer := img.spec.Layers[0]
@@ -263,6 +269,7 @@ func TestClient_ABrokenDownloadGoesOn(t *testing.T) {
 }
 
 func TestError_OneLineWithoutEscapes(t *testing.T) {
+	exercise.NeedAll(t)
 	f := newFake(t, newImage(t, images.HostPlatform()))
 	f.fault = func(w http.ResponseWriter, r *http.Request) bool {
 		w.WriteHeader(http.StatusForbidden)

@@ -13,6 +13,7 @@ import (
 
 	"coracle/03-images"
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 )
 
 // pullForEver pulls images into a store, says so, and takes the names away again.
@@ -55,6 +56,7 @@ func pullForEver(arg []string) error {
 // kill -9 at any moment of a pull, or of what collects what it left: an image that
 // was there is there, and nobody finds half of one.
 func TestPull_KilledAtRandom(t *testing.T) {
+	exercise.NeedAll(t)
 	img := newImage(t, images.HostPlatform(), files{"a": random(200_000)}, files{"b": "2"}, files{"c": random(400_000)})
 	f, s := newFake(t, img), newStore(t)
 	names := []string{f.ref(t, ":1").String(), f.ref(t, "@"+string(img.manifest.Digest)).String(), f.ref(t, ":3").String()}

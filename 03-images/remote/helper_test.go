@@ -112,7 +112,10 @@ type fake struct {
 func newFake(t testing.TB, img *image) *fake {
 	f := &fake{image: img, tags: map[string]digest.Digest{"1": img.manifest.Digest}}
 	f.Server = httptest.NewServer(f)
-	t.Cleanup(f.Close)
+	t.Cleanup(func() {
+		f.CloseClientConnections() // where a test failed, somebody may still hold one
+		f.Close()
+	})
 	return f
 }
 

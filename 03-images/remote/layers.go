@@ -3,8 +3,8 @@ package remote
 import (
 	"context"
 	"io"
+	"sync"
 
-	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"coracle/03-images"
@@ -24,22 +24,6 @@ func (o PullOptions) platform() v1.Platform {
 	return images.HostPlatform()
 }
 
-// readConfig reads a manifest and fetches the config that it names: what is inside
-// the layers, and the config's bytes, to be kept.
-func (c *Client) readConfig(ctx context.Context, ref Reference, d Descriptor, manifest []byte) (m *v1.Manifest, diffIDs []digest.Digest, config []byte, err error) {
-	if m, err = images.ParseManifest(d.MediaType, manifest); err != nil {
-		return nil, nil, nil, err
-	}
-	if config, err = c.small(ctx, ref, m.Config); err != nil {
-		return nil, nil, nil, err
-	}
-	image, err := images.ParseConfig(m, config)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	return m, image.RootFS.DiffIDs, config, nil
-}
-
 // buffer is how far a download may run ahead of who unpacks it.
 const buffer = 4 << 20
 
@@ -47,6 +31,18 @@ func (o PullOptions) report(d Descriptor, stage images.Stage, done int64) {
 	if o.Progress != nil {
 		o.Progress(images.Event{Digest: d.Digest, Stage: stage, Done: done, Total: d.Size})
 	}
+}
+
+// download writes a layer's bytes, from byte `from` on, as they come. Nothing is
+// verified, and nothing is committed.
+func (c *Client) download(ctx context.Context, ref Reference, d Descriptor, from int64, to io.Writer, o PullOptions) error {
+	body, err := c.blob(ctx, ref, d, from)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	_, err = io.CopyBuffer(to, o.count(body, d, from), make([]byte, 256<<10))
+	return err
 }
 
 // count reports how much of a download has come, `from` bytes of it before.
@@ -57,27 +53,43 @@ func (o PullOptions) count(r io.ReadCloser, d Descriptor, from int64) io.Reader 
 	return &counted{r, images.Event{Digest: d.Digest, Stage: images.Download, Done: from, Total: d.Size}, o.Progress}
 }
 
-// A stack says which layers of an image are unpacked, so that those above can wait.
-type stack []chan struct{} // closed once the layer is there
+// A stack is the layers of an image on their way: so many at once, and none is done
+// before the one below it.
+type stack struct {
+	slots chan struct{}
+	there []chan struct{} // closed once the layer is there
+}
 
-func newStack(layers int) stack {
-	s := make(stack, layers)
-	for i := range s {
-		s[i] = make(chan struct{})
+func newStack(layers, atOnce int) *stack {
+	s := &stack{make(chan struct{}, atOnce), make([]chan struct{}, layers)}
+	for i := range s.there {
+		s.there[i] = make(chan struct{})
 	}
 	return s
 }
 
-// done says that layer i is there.
-func (s stack) done(i int) { close(s[i]) }
+// slot waits until one more layer may be on its way. free gives the slot back, to be
+// called once or more. Slots are taken in the order of the layers, the lowest first:
+// whoever waits for a layer below then waits for one that has begun.
+func (s *stack) slot(ctx context.Context) (free func(), err error) {
+	select {
+	case s.slots <- struct{}{}:
+		return sync.OnceFunc(func() { <-s.slots }), nil
+	case <-ctx.Done():
+		return func() {}, context.Cause(ctx)
+	}
+}
 
-// parent waits for the layer below layer i.
-func (s stack) parent(ctx context.Context, i int) error {
+// done says that layer i is there.
+func (s *stack) done(i int) { close(s.there[i]) }
+
+// parent waits for the layer below layer i; below the lowest there is none.
+func (s *stack) parent(ctx context.Context, i int) error {
 	if i == 0 {
 		return nil
 	}
 	select {
-	case <-s[i-1]:
+	case <-s.there[i-1]:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

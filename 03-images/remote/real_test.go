@@ -22,6 +22,7 @@ import (
 
 	"coracle/03-images"
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
@@ -121,10 +122,12 @@ func refused(t testing.TB, host string, o Options) {
 }
 
 func TestReal_Anonymous(t *testing.T) {
+	exercise.NeedAll(t)
 	thereAndBack(t, startRegistry(t, "http", "", "", nil), "team/app", Options{})
 }
 
 func TestReal_Password(t *testing.T) {
+	exercise.NeedAll(t)
 	file := filepath.Join(t.TempDir(), "htpasswd")
 	const line = `ann:$2y$04$wFs.vx.jqiZwJTRl5JMn9uxHnnoowHjhS6RFjhrR33L.gGdSZi.P2` // htpasswd -nbB -C 4 ann s:cret
 	check.NoError(t, "write the passwords", os.WriteFile(file, []byte(line+"\n"), 0o644))
@@ -140,6 +143,7 @@ func TestReal_Password(t *testing.T) {
 }
 
 func TestReal_TLS(t *testing.T) {
+	exercise.NeedAll(t)
 	authority := certificate(t, nil)
 	cert, key := certificate(t, authority).write(t)
 	host := startRegistry(t, "https", "  tls: {certificate: "+cert+", key: "+key+"}\n", "", authority.pem)
@@ -151,6 +155,7 @@ func TestReal_TLS(t *testing.T) {
 }
 
 func TestReal_Token(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t)
 	signer := certificate(t, nil)
 	bundle, _ := signer.write(t)
@@ -194,6 +199,7 @@ func thereAndBackAs(t testing.TB, host string, img *image) {
 
 // TestReal_Mount: what another repository of the registry has is not sent again.
 func TestReal_Mount(t *testing.T) {
+	exercise.NeedAll(t)
 	host := startRegistry(t, "http", "", "", nil)
 	var mu sync.Mutex
 	var log []string
@@ -224,6 +230,7 @@ func TestReal_Mount(t *testing.T) {
 
 // TestReal_Skopeo: images as skopeo makes them, in the formats there are.
 func TestReal_Skopeo(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t, program("skopeo", "skopeo"))
 	host := startRegistry(t, "http", "", "", nil)
 	img := newImage(t, images.HostPlatform(), files{"a": "1", "b": random(1 << 20)}, files{"b": "2"})

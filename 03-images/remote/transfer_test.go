@@ -19,6 +19,7 @@ import (
 
 	"coracle/03-images"
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 )
 
 func as(user, password string) func(string) (Credential, error) {
@@ -30,6 +31,7 @@ func challenge(text string) []Challenge {
 }
 
 func TestAuthorize_Password(t *testing.T) {
+	exercise.Need(t, "3.7")
 	c, _ := newClient(t, Options{Credentials: as("ann", "s:cret")})
 	ref := Reference{Registry: "r.example", Repository: "app", Tag: "1"}
 	header, until, err := c.Authorize(t.Context(), ref, challenge(`Basic realm="r"`), []string{"repository:app:pull"})
@@ -48,6 +50,7 @@ func TestAuthorize_Password(t *testing.T) {
 }
 
 func TestAuthorize_Token(t *testing.T) {
+	exercise.Need(t, "3.7")
 	var mu sync.Mutex
 	var asked []*http.Request
 	answer := ""
@@ -129,6 +132,7 @@ func (b broken) Read([]byte) (int, error) { return 0, b.err }
 var reset = errors.New("connection reset by peer")
 
 func TestResume_GoesOn(t *testing.T) {
+	exercise.Need(t, "3.7")
 	data, open, from := []byte(random(100_000)), 0, []int64{}
 	// Three breaks, each after some bytes; the third answer takes no notice of Range.
 	breaks := []struct {
@@ -165,6 +169,7 @@ func cmpErr(err error) error {
 }
 
 func TestResume_Ends(t *testing.T) {
+	exercise.Need(t, "3.7")
 	endless := func(err error, each int64) func(context.Context, int64) (io.ReadCloser, int64, error) {
 		return func(_ context.Context, at int64) (io.ReadCloser, int64, error) {
 			n := 0
@@ -243,6 +248,7 @@ func newUploads(t testing.TB, answer func(w http.ResponseWriter, r *http.Request
 }
 
 func TestPushBlob_OnlyWhatIsMissing(t *testing.T) {
+	exercise.Need(t, "3.7")
 	data := []byte("a layer")
 	d := Descriptor{Digest: digest.FromBytes(data), Size: int64(len(data))}
 	opened := 0
