@@ -1,0 +1,111 @@
+// Mistake: any error of the archive is taken for its end
+package images
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+)
+
+func Apply(ctx context.Context, r io.Reader, dir string, o ApplyOptions) (Applied, error) {
+	t, err := openTree(dir, o)
+	if err != nil {
+		return Applied{}, fmt.Errorf("layer: %w", err)
+	}
+	defer t.Close()
+	l := refLayer{tree: t}
+	in := bound(ctx, r, t.o.MaxBytes)
+	for archive := tar.NewReader(in); ; {
+		h, err := archive.Next()
+		if err != nil {
+			break
+		}
+		if err := l.entry(h, archive); err != nil {
+			return Applied{}, fmt.Errorf("layer: %s: %w", shortName(h.Name), because(err))
+		}
+	}
+	if _, err := io.Copy(io.Discard, in); err != nil {
+		return Applied{}, fmt.Errorf("layer, after its last entry: %w", err)
+	}
+	slices.Sort(l.whiteouts) // a folder before what was in it, of which it hides all
+	for _, name := range l.opaques {
+		if err := t.Opaque(name); err != nil {
+			return Applied{}, fmt.Errorf("layer: %s as an opaque folder: %w", shortName(name), because(err))
+		}
+	}
+	for _, name := range l.whiteouts {
+		if err := t.Whiteout(name); err != nil {
+			return Applied{}, fmt.Errorf("layer: %s as a whiteout: %w", shortName(name), because(err))
+		}
+	}
+	return t.Settle()
+}
+
+type refLayer struct {
+	*tree
+	opaques, whiteouts []string
+}
+
+func (l *refLayer) entry(h *tar.Header, content io.Reader) error {
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return nil
+	}
+	name, err := refClean(h.Name)
+	if err != nil {
+		return err
+	}
+	dir, base := path.Split(name)
+	gone, isWhiteout := strings.CutPrefix(base, whiteoutPrefix)
+	switch {
+	case base == opaqueName:
+		l.opaques = append(l.opaques, path.Clean(dir))
+		return l.remember(name)
+	case strings.Contains("/"+name, "/"+whiteoutPrefix+whiteoutPrefix):
+		return nil // aufs kept its own things under such names
+	case strings.Contains("/"+dir, "/"+whiteoutPrefix):
+		return errors.New("a file in a whiteout")
+	case isWhiteout && (gone == "" || gone == "." || gone == ".."):
+		return errors.New("a whiteout of nothing")
+	case isWhiteout:
+		l.whiteouts = append(l.whiteouts, dir+gone)
+		return l.remember(name)
+	case name == "." && h.Typeflag != tar.TypeDir:
+		return errors.New("the layer's own folder as a file")
+	}
+	switch h.Typeflag {
+	case tar.TypeDir:
+		return l.Mkdir(name, h)
+	case tar.TypeReg, tar.TypeGNUSparse:
+		return l.File(name, h, content)
+	case tar.TypeSymlink:
+		return l.Symlink(name, h)
+	case tar.TypeFifo:
+		return l.Fifo(name, h)
+	case tar.TypeLink:
+		old, err := refClean(h.Linkname)
+		if err == nil {
+			err = l.Link(name, old)
+		}
+		if err != nil {
+			return fmt.Errorf("a hard link to %s: %w", shortName(h.Linkname), because(err))
+		}
+		return nil
+	case tar.TypeChar, tar.TypeBlock:
+		return errors.New("a device node, which no image may hold")
+	}
+	return fmt.Errorf("an entry of type %q, which no image may hold", h.Typeflag)
+}
+func refClean(name string) (string, error) {
+	if name == "" || name[0] == '/' {
+		return "", errors.New("an empty or absolute name")
+	}
+	if slices.Contains(strings.Split(name, "/"), "..") {
+		return "", errors.New(".. in its name")
+	}
+	return path.Clean(name), nil
+}
