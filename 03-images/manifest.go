@@ -1,161 +1,102 @@
 package images
 
 import (
-	"encoding/json"
-	"fmt"
-	"slices"
-	"strings"
-
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"coracle/internal/exercise"
 )
 
-// ParseManifest reads a manifest: OCI's, or Docker's of schema 2, whose media types
-// become OCI's. mediaType is what its descriptor or the registry said; "" if nobody
-// said anything.
+// Exercise 3.2: config, manifest, index, diff ID and chain ID
 //
-// Errors, each one line: more than MaxManifest bytes; an index, an artifact, Docker's
-// schema 1; a media type inside that is another one than outside, "layers" and
-// "manifests" at once (what it is must not depend on who reads it); layers that are
-// to be fetched elsewhere (foreign, nondistributable) or of another type than tar,
-// more than MaxLayers of them; sizes below 0; digests that are not sha256.
+// An image is a tree of documents, each named by the digest of its bytes:
+//
+//	index ──▶ manifest of linux/arm64
+//	   └────▶ manifest of linux/amd64 ──▶ config: what to run, the diff IDs [A B C]
+//	                              └─────▶ layers: three blobs, packed tars
+//
+// One layer has three names. Its digest is that of the bytes as shipped, packed; its
+// diff ID that of the tar inside, so packed anew it stays the same; its chain ID says
+// which tars are below it as well, since what is unpacked depends on them:
+//
+//	chain IDs of [A B C]:  A,  sha256("A B") =: AB,  sha256("AB C")
+//
+// All of this comes from strangers: sizes may be lies, digests paths, and one document
+// two things at once, so that the one who checks it and the one who runs it read
+// different images (CVE-2021-41190).
+//
+// Spec: image-spec, manifest.md, image-index.md, config.md ("Layer ChainID").
+//
+// Delete this line when you start:
+var _ = todo("3.2")
+
+// ParseManifest reads a manifest: OCI's, or Docker's of schema 2, whose media types,
+// its own, the config's and the layers', become OCI's. mediaType is what its
+// descriptor or the registry said; "" if nobody said anything. A manifest need not
+// name its own type.
+//
+// Errors, each one short line (cut what a stranger wrote), and a nil manifest:
+//   - ErrTooLarge: more than MaxManifest bytes. No JSON of a manifest.
+//   - a media type that is another one (checkType): an index, Docker's schema 1
+//   - errSchema1: a schemaVersion other than 2
+//   - "manifests" beside the layers, even empty: what it is must not depend on who reads it
+//   - more than MaxLayers layers; the error says how many
+//   - a config of another type than v1.MediaTypeImageConfig: "an artifact", with the type
+//   - a layer of a type that is not in layerTypes (foreign, nondistributable, lz4, …),
+//     with its number, "layer 1" the lowest, and the type
+//   - sizes below 0 or above MaxBlob, digests that are not sha256 (checkAll)
+//
+// ParseIndex (index.go) is the same for an index: read it first.
+// May use: decode, ociType, layerTypes, checkAll, cut; json.RawMessage.
 func ParseManifest(mediaType string, data []byte) (*v1.Manifest, error) {
-	var m struct {
-		v1.Manifest
-		Manifests json.RawMessage `json:"manifests"`
-	}
-	if err := refParse(mediaType, data, &m, &m.MediaType, v1.MediaTypeImageManifest); err != nil {
-		return nil, err
-	}
-	switch {
-	case m.SchemaVersion != 2:
-		return nil, fmt.Errorf("a manifest of schema %d: %w", m.SchemaVersion, errSchema1)
-	case m.Manifests != nil:
-		return nil, fmt.Errorf("a manifest with both layers and manifests")
-	case len(m.Layers) > MaxLayers:
-		return nil, fmt.Errorf("a manifest of %d layers: more than %d cannot be mounted", len(m.Layers), MaxLayers)
-	}
-	m.Config.MediaType = ociType(m.Config.MediaType)
-	if m.Config.MediaType != v1.MediaTypeImageConfig {
-		return nil, fmt.Errorf("a manifest whose config is %q: an artifact, no container image", cut(m.Config.MediaType))
-	}
-	for i := range m.Layers {
-		l := &m.Layers[i]
-		l.MediaType = ociType(l.MediaType)
-		if !slices.Contains(layerTypes, l.MediaType) {
-			return nil, fmt.Errorf("layer %d is %q: want a tar archive, plain, gzip or zstd", i+1, cut(l.MediaType))
-		}
-	}
-	if err := checkAll(append(m.Layers, m.Config)...); err != nil {
-		return nil, err
-	}
-	return &m.Manifest, nil
+	return nil, exercise.Unwritten("3.2")
 }
 
-// ParseIndex reads an index of images: OCI's, or Docker's manifest list.
+// checkType says whether a document is of the OCI type want, by what is said of it
+// outside (descriptor, Content-Type) and inside ("mediaType"). Either may be "", which
+// says nothing, and either may be Docker's name of the type (ociType).
 //
-// Errors: as ParseManifest's. What the images in it are is not looked at: one that
-// nobody asks for may be of a kind that is not known here.
-func ParseIndex(mediaType string, data []byte) (*v1.Index, error) {
-	var x struct {
-		v1.Index
-		Layers json.RawMessage `json:"layers"`
-		Config json.RawMessage `json:"config"`
-	}
-	if err := refParse(mediaType, data, &x, &x.MediaType, v1.MediaTypeImageIndex); err != nil {
-		return nil, err
-	}
-	switch {
-	case x.SchemaVersion != 2:
-		return nil, fmt.Errorf("an index of schema %d: %w", x.SchemaVersion, errSchema1)
-	case x.Layers != nil || x.Config != nil:
-		return nil, fmt.Errorf("an index with layers or a config")
-	}
-	for i := range x.Manifests {
-		x.Manifests[i].MediaType = ociType(x.Manifests[i].MediaType)
-	}
-	if err := checkAll(x.Manifests...); err != nil {
-		return nil, err
-	}
-	return &x.Index, nil
+//	checkType("", dockerList, v1.MediaTypeImageIndex) → nil
+//	checkType(v1.MediaTypeImageIndex, v1.MediaTypeImageManifest, either of the two) → an error
+//
+// Errors: errSchema1, if one begins with dockerSchema1; any other type, naming it.
+func checkType(outside, inside, want string) error {
+	return exercise.Unwritten("3.2")
 }
 
-// ParseConfig reads an image's config: what to run, and the layers' diff IDs.
+// ParseConfig reads an image's config: what to run, and the layers' diff IDs, the
+// lowest first, as m has the layers.
 //
-// Errors: not as many diff IDs as m has layers; one that is not sha256.
+// Errors, each beginning with "config": what decode says; not as many diff IDs as m
+// has layers; one that is not sha256.
+// May use: decode, checkDigest.
 func ParseConfig(m *v1.Manifest, data []byte) (*v1.Image, error) {
-	var c v1.Image
-	if err := refParse("", data, &c, new(string), ""); err != nil {
-		return nil, fmt.Errorf("config: %w", err)
-	}
-	if len(c.RootFS.DiffIDs) != len(m.Layers) {
-		return nil, fmt.Errorf("config: %d diff IDs for %d layers", len(c.RootFS.DiffIDs), len(m.Layers))
-	}
-	for _, d := range c.RootFS.DiffIDs {
-		if err := checkDigest(d); err != nil {
-			return nil, fmt.Errorf("config: diff ID: %w", err)
-		}
-	}
-	return &c, nil
-}
-
-// refParse reads JSON that must be of the type want, and is so by what is said
-// outside and inside (image-spec, manifest.md, mediaType; CVE-2021-41190).
-func refParse(outside string, data []byte, v any, inside *string, want string) error {
-	if len(data) > MaxManifest {
-		return fmt.Errorf("a manifest of %d bytes, %d are allowed: %w", len(data), MaxManifest, ErrTooLarge)
-	}
-	if err := json.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("no JSON of a manifest: %w", err)
-	}
-	for _, t := range []string{outside, *inside} {
-		switch {
-		case t == "" || want == "" || ociType(t) == want:
-		case strings.HasPrefix(t, "application/vnd.docker.distribution.manifest.v1+"):
-			return fmt.Errorf("media type %q: %w", t, errSchema1)
-		default:
-			return fmt.Errorf("media type %q: want %q", cut(t), want)
-		}
-	}
-	*inside = want
-	return nil
+	return nil, exercise.Unwritten("3.2")
 }
 
 // Select returns the image of an index that fits a platform best. A processor that
-// does more runs what is made for less: arm v7 takes v6, arm64 takes arm. An entry
-// that says no platform comes last; attestations (unknown/unknown) never.
+// does more runs what is made for less: arm v7 takes v6, arm64 takes arm. runs lists
+// what want runs, the best first; of two that are as good, the first in the index is
+// taken. An entry that says no platform comes after all that fit; attestations, which
+// are about an image and none themselves, never.
 //
 //	Select(index of amd64, arm v6 and arm v7, {linux, arm, v8}) → that of arm v7
 //
-// Errors: ErrNotFound, with the platforms that there are.
+// Errors: ErrNotFound, with want (FormatPlatform) and the platforms that there are.
+// May use: runs, normalize (one platform has many spellings: an entry's must be
+// brought to the one that runs uses), FormatPlatform, attestation, cut.
 func Select(index *v1.Index, want v1.Platform) (Descriptor, error) {
-	best, at := len(runs(want))+1, -1
-	var there []string
-	for i, d := range index.Manifests {
-		rank := len(runs(want))
-		if d.Platform != nil {
-			have := normalize(*d.Platform)
-			there = append(there, FormatPlatform(have))
-			rank = slices.IndexFunc(runs(want), func(p v1.Platform) bool { return FormatPlatform(p) == FormatPlatform(have) })
-		}
-		if rank >= 0 && rank < best && !attestation(d) {
-			best, at = rank, i
-		}
-	}
-	if at < 0 {
-		return Descriptor{}, fmt.Errorf("no image for %s (there are: %s): %w", FormatPlatform(normalize(want)), cut(strings.Join(there, ", ")), ErrNotFound)
-	}
-	return index.Manifests[at], nil
+	return Descriptor{}, exercise.Unwritten("3.2")
 }
 
-// ChainIDs returns what names each layer together with those below it
-// (image-spec, config.md, "Layer ChainID").
+// ChainIDs returns what names each layer together with those below it. The lowest
+// layer's is its diff ID; each other's is the sha256 of the text "CHAIN DIFF", the
+// chain ID below and its own diff ID with "sha256:" and one space between. diffIDs
+// stays as it is.
 //
-//	ChainIDs([A B]) → [A, sha256 of "A B"]
-func ChainIDs(diffIDs []digest.Digest) []digest.Digest {
-	chain := slices.Clone(diffIDs)
-	for i := 1; i < len(chain); i++ {
-		chain[i] = digest.FromString(string(chain[i-1]) + " " + string(chain[i]))
-	}
-	return chain
-}
+//	ChainIDs([A B]) → [A, sha256 of "A B"]; ChainIDs(nil) → none
+//
+// May use: digest.FromString.
+//
+// Done when: `./lab test 3.2` is green.
+func ChainIDs(diffIDs []digest.Digest) []digest.Digest { return nil }

@@ -3,6 +3,7 @@ package images
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 )
 
 func digestOf(n int) digest.Digest { return digest.FromString(fmt.Sprint(n)) }
@@ -33,6 +35,7 @@ func dockerText() []byte {
 }
 
 func TestParseManifest_OfOCIAndDocker(t *testing.T) {
+	exercise.Need(t, "3.2")
 	for what, text := range map[string][]byte{"OCI": manifestText(), "OCI without mediaType": manifestText(`"mediaType":"application/vnd.oci.image.manifest.v1+json",`, ""), "Docker": dockerText()} {
 		m, err := ParseManifest("", text)
 		check.NoError(t, "ParseManifest of "+what+"'s", err)
@@ -48,6 +51,7 @@ func TestParseManifest_OfOCIAndDocker(t *testing.T) {
 }
 
 func TestParseManifest_Refuses(t *testing.T) {
+	exercise.Need(t, "3.2")
 	deep := strings.Repeat("[", 100000) + strings.Repeat("]", 100000)
 	layer := `{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"` + string(digestOf(1)) + `","size":1},`
 	cases := []struct {
@@ -61,9 +65,9 @@ func TestParseManifest_Refuses(t *testing.T) {
 		{"nothing", "", nil, "JSON", ""},
 		{"deep nesting", "", manifestText(`"config"`, `"annotations":`+deep+`,"config"`), "", ""},
 		{"schema 1", "", manifestText(`"schemaVersion":2`, `"schemaVersion":1`), "schema 1", ""},
+		{"one type inside, another outside", v1.MediaTypeImageIndex, manifestText(), "image.index", "what is said outside and inside is not compared (CVE-2021-41190)"},
 		{"schema 1 by its type", "application/vnd.docker.distribution.manifest.v1+prettyjws", manifestText(), "schema 1", ""},
 		{"an index", "", manifestText("image.manifest.v1", "image.index.v1"), "index", ""},
-		{"one type inside, another outside", v1.MediaTypeImageIndex, manifestText(), "image.index", "what is said outside and inside is not compared (CVE-2021-41190)"},
 		{"layers and manifests at once", "", manifestText(`"layers"`, `"manifests":[],"layers"`), "manifests", "who reads it decides what it is (CVE-2021-41190)"},
 		{"an artifact", "", manifestText("oci.image.config.v1", "cncf.helm.config.v1"), "artifact", ""},
 		{"an attestation", "", manifestText("application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.in-toto+json"), "in-toto", ""},
@@ -88,6 +92,7 @@ func TestParseManifest_Refuses(t *testing.T) {
 }
 
 func TestParseConfig_HasADiffIDForEachLayer(t *testing.T) {
+	exercise.Need(t, "3.2")
 	m, err := ParseManifest("", manifestText())
 	check.NoError(t, "ParseManifest", err)
 	text := func(ids ...digest.Digest) []byte {
@@ -124,6 +129,7 @@ func indexOf(entries ...string) *v1.Index {
 }
 
 func TestSelect_ThePlatform(t *testing.T) {
+	exercise.Need(t, "3.2")
 	for _, c := range []struct {
 		want string
 		of   []string
@@ -133,10 +139,10 @@ func TestSelect_ThePlatform(t *testing.T) {
 		{"linux/amd64", []string{"linux/arm64/v8", "linux/amd64", "windows/amd64"}, 1, "the first is taken"},
 		{"linux/amd64", []string{"windows/amd64", "linux/amd64"}, 1, "the architecture alone is compared"},
 		{"linux/amd64", []string{"linux/amd64/v3", "linux/amd64"}, 1, "variants are not compared: this needs a newer processor"},
-		{"linux/amd64/v3", []string{"linux/amd64", "linux/amd64/v2"}, 1, ""},
+		{"linux/amd64/v3", []string{"linux/amd64", "linux/amd64/v2"}, 1, "the first that runs is taken, not the best"},
 		{"linux/amd64", []string{"unknown/unknown", "attestation", "linux/amd64"}, 2, "an attestation is taken for the image it speaks of"},
 		{"linux/arm", []string{"linux/arm/v5", "linux/arm/v6", "linux/arm/v7"}, 2, "arm without a variant is v7"},
-		{"linux/arm/v8", []string{"linux/arm/v6", "linux/arm/v7", "linux/arm64"}, 1, "the first that runs is taken, not the best"},
+		{"linux/arm/v8", []string{"linux/arm/v6", "linux/arm/v7", "linux/arm64"}, 1, "an arm v8 runs what is made for v7 before what is made for v6"},
 		{"linux/arm/v6", []string{"linux/arm/v7", "linux/arm/v5"}, 1, "arm v6 does not run v7"},
 		{"linux/arm64", []string{"linux/arm/v7", "linux/arm64/v8"}, 1, "arm64 and arm64 v8 are one"},
 		{"linux/arm64", []string{"linux/amd64", "linux/arm/v6"}, 1, ""},
@@ -156,8 +162,13 @@ func TestSelect_ThePlatform(t *testing.T) {
 			continue
 		}
 		check.NoError(t, did, err)
-		check.Equal(t, did, c.of[c.is], c.of[int(slicesIndex(d.Digest, len(c.of)))], check.Often(c.why != "", c.why))
+		got := "an entry that is not in the index"
+		if i := slicesIndex(d.Digest, len(c.of)); i < len(c.of) {
+			got = c.of[i]
+		}
+		check.Equal(t, did, c.of[c.is], got, check.Often(c.why != "", c.why))
 	}
+	t.Run("as containerd", selectsAsContainerd)
 }
 
 func slicesIndex(d digest.Digest, n int) int {
@@ -170,7 +181,7 @@ func slicesIndex(d digest.Digest, n int) int {
 }
 
 // containerd is the independent reader.
-func TestSelect_AsContainerd(t *testing.T) {
+func selectsAsContainerd(t *testing.T) {
 	entry := rapid.SampledFrom([]string{"linux/amd64", "linux/amd64/v1", "linux/amd64/v2", "linux/amd64/v3", "linux/386", "linux/x86_64", "linux/arm", "linux/arm/v5",
 		"linux/arm/v6", "linux/arm/7", "linux/arm/v8", "linux/armhf", "linux/arm64", "linux/arm64/v8", "linux/aarch64", "linux/s390x", "Linux/AMD64", "windows/amd64", "unknown/unknown"})
 	rapid.Check(t, func(t *rapid.T) {
@@ -195,68 +206,19 @@ func TestSelect_AsContainerd(t *testing.T) {
 }
 
 func TestChainIDs_AsTheSpecification(t *testing.T) {
+	exercise.Need(t, "3.2")
 	var ids []digest.Digest
 	check.Equal(t, "ChainIDs of no layers", 0, len(ChainIDs(nil)))
 	for i := range 4 {
 		ids = append(ids, digestOf(i))
 	}
-	chain := ChainIDs(ids)
+	chain := ChainIDs(slices.Clone(ids))
 	check.Equal(t, "number of chain IDs", 4, len(chain))
 	check.Equal(t, "the first chain ID", ids[0], chain[0], check.Often(true, "the first layer's chain ID is its diff ID"))
 	for i := range chain {
 		check.Equal(t, fmt.Sprintf("chain ID %d", i+1), identity.ChainID(append([]digest.Digest{}, ids[:i+1]...)), chain[i],
 			check.Often(chain[i] == digest.FromString(string(ids[max(i-1, 0)])+" "+string(ids[i])), "the diff ID below is hashed, not the chain ID below"))
 	}
-	check.Equal(t, "the diff IDs afterwards", digestOf(1), ids[1], check.Often(true, "the caller's slice is overwritten"))
-}
-
-func TestParseIndex(t *testing.T) {
-	text := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"digest":"%s","size":7,"platform":{"os":"linux","architecture":"amd64"}},
-{"mediaType":"application/x-unheard-of","digest":"%s","size":7}]}`, dockerList, dockerManifest, digestOf(1), digestOf(2))
-	x, err := ParseIndex("", []byte(text))
-	check.NoError(t, "ParseIndex of Docker's manifest list", err)
-	check.Equal(t, "type of the first manifest", v1.MediaTypeImageManifest, x.Manifests[0].MediaType)
-	for what, bad := range map[string]string{
-		"a size below 0":  strings.Replace(text, `"size":7`, `"size":-7`, 1),
-		"layers too":      strings.Replace(text, `"manifests"`, `"layers":[],"manifests"`, 1),
-		"a false digest":  strings.Replace(text, string(digestOf(2)), "sha256:..", 1),
-		"another type":    strings.Replace(text, dockerList, dockerManifest, 1),
-		"more than 4 MiB": text + strings.Repeat(" ", 10<<20),
-		"another schema":  strings.Replace(text, `n":2`, `n":3`, 1),
-	} {
-		_, err := ParseIndex("", []byte(bad))
-		check.True(t, "ParseIndex with "+what, err != nil, "no error", "an error")
-	}
-}
-
-func FuzzParseManifest(f *testing.F) {
-	f.Add("", manifestText())
-	f.Add(dockerManifest, dockerText())
-	f.Add("", []byte(`{"schemaVersion":2,"manifests":[{"mediaType":"a","digest":"sha256:`+strings.Repeat("0", 64)+`","size":1,"platform":{"os":"linux","architecture":"amd64"}}]}`))
-	f.Add("", []byte(`{"schemaVersion":1,"fsLayers":[{"blobSum":"x"}]}`))
-	f.Add("", []byte(`{"Layers":[{}],"layers":null,"LAYERS":[]}`))
-	f.Fuzz(func(t *testing.T, mediaType string, data []byte) {
-		good := func(list []Descriptor) {
-			for _, d := range list {
-				if checkDigest(d.Digest) != nil || d.Size < 0 {
-					t.Fatalf("accepted %+v", d)
-				}
-			}
-		}
-		if m, err := ParseManifest(mediaType, data); err == nil {
-			good(append(m.Layers, m.Config))
-			if _, err := ParseIndex(mediaType, data); err == nil {
-				t.Fatal("a manifest and an index at once")
-			}
-			if c, err := ParseConfig(m, data); err == nil && len(ChainIDs(c.RootFS.DiffIDs)) != len(m.Layers) {
-				t.Fatal("a config with other layers")
-			}
-		}
-		if x, err := ParseIndex(mediaType, data); err == nil {
-			good(x.Manifests)
-			if d, err := Select(x, v1.Platform{OS: "linux", Architecture: "amd64"}); err == nil && attestation(d) {
-				t.Fatalf("selected %+v", d)
-			}
-		}
-	})
+	ChainIDs(ids)
+	check.Equal(t, "the second diff ID afterwards", digestOf(1), ids[1], check.Often(true, "the caller's slice is overwritten"))
 }

@@ -23,6 +23,7 @@ var errSchema1 = errors.New("Docker's schema 1 is from before 2016 and not read 
 const (
 	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+	dockerSchema1  = "application/vnd.docker.distribution.manifest.v1+" // json or prettyjws
 )
 
 var layerTypes = []string{v1.MediaTypeImageLayer, v1.MediaTypeImageLayerGzip, v1.MediaTypeImageLayerZstd}
