@@ -51,6 +51,7 @@ func TestImage_BadInput(t *testing.T) {
 		{"pull --ca " + plain + " x", 125, "PEM"},
 		{"pull --ca " + dir + "/none x", 125, dir + "/none"},
 		{"pull --creds me x", 125, "USER:PASSWORD"},
+		{"pull --creds me:pw 127.0.0.1:1/a 127.0.0.1:2/a", 125, "one registry"},
 		{"push none", 125, "none"},
 		{"push demo:1 127.0.0.1:1/x", 125, "127.0.0.1:1"},
 		{"save none", 125, "none"},

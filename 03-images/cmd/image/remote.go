@@ -50,6 +50,21 @@ func (a *access) client() (*remote.Client, error) {
 	return remote.New(o)
 }
 
+// references parses names. A password is for one registry: no other one is to see it.
+func (a *access) references(names []string) (refs []remote.Reference, err error) {
+	for _, name := range names {
+		ref, err := remote.Parse(name)
+		if err != nil {
+			return nil, err
+		}
+		if a.credentials != "" && len(refs) > 0 && ref.Registry != refs[0].Registry {
+			return nil, fmt.Errorf("--creds is for one registry: pull from %s and %s one after the other", refs[0].Registry, ref.Registry)
+		}
+		refs = append(refs, ref)
+	}
+	return refs, nil
+}
+
 func (p *program) pull() *cobra.Command {
 	var a access
 	return a.flags(p.platformFlag(&cobra.Command{
@@ -66,11 +81,11 @@ func (p *program) pull() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, name := range args {
-				ref, err := remote.Parse(name)
-				if err != nil {
-					return err
-				}
+			refs, err := a.references(args)
+			if err != nil {
+				return err
+			}
+			for i, ref := range refs {
 				progress, end := show()
 				d, err := client.Pull(ctx, s, ref, remote.PullOptions{Platform: &platform, Progress: progress})
 				end()
@@ -78,7 +93,7 @@ func (p *program) pull() *cobra.Command {
 					return err
 				}
 				fmt.Println(ref.Familiar(), d.Digest)
-				if _, err := p.image(s, name); err != nil { // the registry has one image, and it is for another machine
+				if _, err := p.image(s, args[i]); err != nil { // the registry has one image, and it is for another machine
 					fmt.Fprintln(os.Stderr, "image: warning:", err)
 				}
 			}
