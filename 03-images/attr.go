@@ -4,8 +4,10 @@ import (
 	"archive/tar"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -198,6 +200,15 @@ func readAttributes(f *os.File, uid, gid int, owners Owners) (attributes, error)
 	return a, nil
 }
 
+// ownerOf is the owner of what cannot be opened, and so has no attribute: root, where
+// attributes keep owners.
+func ownerOf(st *syscall.Stat_t, owners Owners) (uid, gid int) {
+	if owners == Single {
+		return 0, 0
+	}
+	return int(st.Uid), int(st.Gid)
+}
+
 // openEntry opens a file or folder and completes its header: the owner, and the
 // attributes that a layer holds. It says, too, whether overlay looks no further below
 // a folder.
@@ -216,4 +227,17 @@ func openEntry(root *os.Root, name string, h *tar.Header, owners Owners) (f *os.
 		h.PAXRecords[paxXattr+name] = value
 	}
 	return f, a.Opaque, nil
+}
+
+// shipFile writes a file's header and its content, cut to the size that the header
+// has: a file may grow meanwhile. One that shrinks is an error.
+func shipFile(out *tar.Writer, h *tar.Header, f *os.File) error {
+	if err := out.WriteHeader(h); err != nil {
+		return err
+	}
+	_, err := io.CopyN(out, f, h.Size)
+	if err == io.EOF {
+		return errors.New("it became shorter while it was read")
+	}
+	return err
 }

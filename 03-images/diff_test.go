@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
@@ -25,9 +26,13 @@ import (
 func diff(t testing.TB, upper string, o DiffOptions) []byte {
 	t.Helper()
 	o.Owners = storeOwners()
-	var b bytes.Buffer
-	check.NoError(t, "Diff", Diff(context.Background(), upper, &b, o))
-	return b.Bytes()
+	layer, err := check.Within(t, "Diff", "its end", func() ([]byte, error) {
+		var b bytes.Buffer
+		err := Diff(context.Background(), upper, &b, o)
+		return b.Bytes(), err
+	}, check.Often(true, "a fifo is opened, which waits for who writes to it"))
+	check.NoError(t, "Diff", err)
+	return layer
 }
 
 // entriesOf reads a tar: one line for each entry, such as "a/f 0644 0:0 @5 'content'".
@@ -82,6 +87,7 @@ func age(t testing.TB, dir string, at int64) {
 }
 
 func TestDiff_Entries(t *testing.T) {
+	exercise.Need(t, "3.4")
 	sandbox.Need(t, overlays)
 	dir := t.TempDir()
 	check.NoError(t, "chmod", os.Chmod(dir, 0o755))
@@ -113,6 +119,13 @@ func TestDiff_Entries(t *testing.T) {
 	check.Equal(t, "number of entries", len(want), len(got))
 
 	layer := diff(t, dir, DiffOptions{})
+	growing := func(t *testing.T, to int64) error {
+		dir := t.TempDir()
+		putFile(t, filepath.Join(dir, "changing"), strings.Repeat("x", 1<<20))
+		return Diff(t.Context(), dir, &changing{"changing", func() { os.Truncate(filepath.Join(dir, "changing"), to) }}, DiffOptions{})
+	}
+	check.NoError(t, "Diff of a file that grows while it is read", growing(t, 2<<20))
+	check.ErrorHas(t, "Diff of a file that shrinks while it is read", growing(t, 1<<10), []string{`"changing"`})
 	check.True(t, "the end of the archive", bytes.HasSuffix(layer, make([]byte, 1024)), "is missing", "two blocks of zeros",
 		check.Often(true, "the archive is not closed: it may have broken off anywhere, for all that its reader knows"))
 	if storeOwners() == Kernel {
@@ -129,7 +142,22 @@ func TestDiff_Entries(t *testing.T) {
 	}
 }
 
+// changing does something once what is written names a file.
+type changing struct {
+	name string
+	do   func()
+}
+
+func (c *changing) Write(p []byte) (int, error) {
+	if c.do != nil && bytes.Contains(p, []byte(c.name)) {
+		c.do()
+		c.do = nil
+	}
+	return len(p), nil
+}
+
 func TestDiff_Deletions(t *testing.T) {
+	exercise.Need(t, "3.4", "3.3")
 	sandbox.Need(t, overlays)
 	lower, upper := t.TempDir(), t.TempDir()
 	apply(t, lower, ApplyOptions{}, tarEntry{Name: "keep"}, tarEntry{Name: "gone"}, tarEntry{Name: "all/old"}, tarEntry{Name: "anew/old"},
@@ -159,6 +187,7 @@ func TestDiff_Deletions(t *testing.T) {
 }
 
 func TestDiff_Links(t *testing.T) {
+	exercise.Need(t, "3.4")
 	sandbox.Need(t, overlays)
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -170,6 +199,7 @@ func TestDiff_Links(t *testing.T) {
 	short, err := net.Listen("unix", at("socket"))
 	check.NoError(t, "make a socket", err)
 	defer short.Close()
+	check.NoError(t, "link a socket", os.Link(at("socket"), at("t-socket")))
 	age(t, dir, 5)
 	got := entriesOf(t, diff(t, dir, DiffOptions{}))
 	check.Equal(t, "Diff of files with several names", []string{
@@ -197,6 +227,7 @@ func TestDiff_Links(t *testing.T) {
 }
 
 func TestDiff_Reproducible(t *testing.T) {
+	exercise.Need(t, "3.4")
 	sandbox.Need(t, overlays)
 	order := []string{"m/1", "m/2", "z", "a/b/c", "m/3", "k"}
 	epoch := time.Unix(1_000_000_000, 0)
@@ -236,6 +267,7 @@ func TestDiff_Reproducible(t *testing.T) {
 }
 
 func TestDiff_RoundTrip(t *testing.T) {
+	exercise.Need(t, "3.4", "3.3")
 	sandbox.Need(t, overlays)
 	lower, upper := t.TempDir(), t.TempDir()
 	owners := storeOwners()
