@@ -2,6 +2,7 @@ package remote
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -33,6 +34,15 @@ func ParseChallenges(h http.Header) (all []Challenge) {
 		}
 	}
 	return all
+}
+
+// offered finds the challenge of a scheme, "basic" or "bearer".
+func offered(all []Challenge, scheme string) (ch Challenge, ok bool) {
+	i := slices.IndexFunc(all, func(ch Challenge) bool { return ch.Scheme == scheme })
+	if i < 0 {
+		return Challenge{}, false
+	}
+	return all[i], true
 }
 
 // token cuts a word (RFC 9110, 5.6.2) from the front.

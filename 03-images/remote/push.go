@@ -120,6 +120,26 @@ func (c *Client) pushBlob(ctx context.Context, s *images.Store, d Descriptor, to
 	}
 }
 
+// ask makes a call that has no body, of whose answer only status and header count.
+func (c *Client) ask(ctx context.Context, to Reference, method, url string, scopes []string, want ...int) (*http.Response, error) {
+	resp, err := c.do(ctx, &call{ref: to, method: method, url: url, scopes: scopes, want: want})
+	if err == nil {
+		resp.Body.Close()
+	}
+	return resp, err
+}
+
+// upload sends a blob to where the registry said (PUT), once: nobody may send to the
+// same place again.
+func (c *Client) upload(ctx context.Context, to Reference, place string, scopes []string, d Descriptor, content func() (io.ReadCloser, error)) error {
+	resp, err := c.do(ctx, &call{ref: to, method: http.MethodPut, url: place, scopes: scopes, want: []int{http.StatusCreated},
+		header: http.Header{"Content-Type": {"application/octet-stream"}}, body: content, size: d.Size, once: true})
+	if err == nil {
+		resp.Body.Close()
+	}
+	return err
+}
+
 // putManifest sends a manifest's bytes, as what they say they are, under the tag or the digest of `to`.
 func (c *Client) putManifest(ctx context.Context, data []byte, to Reference) error {
 	resp, err := c.do(ctx, &call{ref: to, method: http.MethodPut, url: "manifests/" + to.object(),

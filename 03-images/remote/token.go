@@ -10,10 +10,15 @@ import (
 	"time"
 )
 
-// fetchToken asks a token server. A token may be called access_token; where nothing
-// says how long it is good, it is for a minute (docs/spec/auth/token.md).
-func (c *Client) fetchToken(ctx context.Context, url string, header http.Header) (token string, good time.Duration, err error) {
-	data, err := c.fetchSmall(ctx, url, header)
+// fetchToken asks a token server, with a password where there is one. A token may be
+// called access_token; where nothing says how long it is good, it is for a minute
+// (docs/spec/auth/token.md).
+func (c *Client) fetchToken(ctx context.Context, url string, who Credential) (token string, good time.Duration, err error) {
+	ask := http.Request{Header: http.Header{}} // net/http writes the header
+	if who.User != "" {
+		ask.SetBasicAuth(who.User, who.Password)
+	}
+	data, err := c.fetchSmall(ctx, url, ask.Header)
 	if err != nil {
 		return "", 0, err
 	}
