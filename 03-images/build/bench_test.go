@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 )
 
 // BenchmarkBuild_Cached measures a build of what has not changed: two stages, ten
@@ -19,6 +20,7 @@ import (
 //
 //	go test -overlay solutions/overlay.json -run '^$' -bench Cached ./03-images/build
 func BenchmarkBuild_Cached(b *testing.B) {
+	exercise.NeedAll(b)
 	store := storeWithBase(b)
 	dir := b.TempDir()
 	for i := range 400 {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -84,11 +85,38 @@ func (b *Builder) stages() ([]*Stage, error) {
 	return stages, err
 }
 
+// targetStage returns the number of the stage that is to be built, which is given by
+// name, by number, or, as the last, not at all.
+func targetStage(stages []*Stage, target string) (int, error) {
+	if target == "" {
+		return len(stages) - 1, nil
+	}
+	if n, err := strconv.Atoi(target); err == nil && n >= 0 && n < len(stages) {
+		return n, nil
+	}
+	if n, ok := stageNamed(stages, target); ok {
+		return n, nil
+	}
+	return 0, fmt.Errorf("no stage is called %s", target)
+}
+
+// stage returns how far an earlier stage came.
+func (b *Builder) stage(n int) (*State, error) {
+	if s := b.built[n]; s != nil {
+		return s, nil
+	}
+	return nil, fmt.Errorf("stage %d is needed here and is not built", n)
+}
+
 // base returns the state that a stage begins with: an earlier stage's, an image's,
 // or nothing.
 func (b *Builder) base(ctx context.Context, st *Stage) (State, error) {
 	if st.Parent >= 0 {
-		s := *b.built[st.Parent]
+		parent, err := b.stage(st.Parent)
+		if err != nil {
+			return State{}, err
+		}
+		s := *parent
 		s.Layers = s.Layers[:len(s.Layers):len(s.Layers)]
 		return s, nil
 	}

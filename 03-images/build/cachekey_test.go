@@ -2,6 +2,7 @@ package build
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -13,6 +14,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 )
 
 var parentKey = digest.FromString("parent")
@@ -30,27 +32,34 @@ func copyStep() Step {
 
 var twoContents = []digest.Digest{digest.FromString("a"), digest.FromString("b")}
 
+// A change of a step, and what it is called.
+type change struct {
+	what string
+	make func(*Step)
+}
+
 func TestKey_KnowsWhatCounts(t *testing.T) {
+	exercise.Need(t, "3.8")
 	run := runStep()
-	for what, change := range map[string]func(*Step){
-		"another argument":                      func(s *Step) { s.Args[2] = "make all" },
-		"an argument of two words for two":      func(s *Step) { s.Args = []string{"/bin/sh -c", "make"} },
-		"two arguments for one with a quote":    func(s *Step) { s.Args = []string{`/bin/sh" "-c`, "make"} },
-		"a byte that is no letter for another":  func(s *Step) { s.Args[2] = "make\xff" },
-		"the value of a variable":               func(s *Step) { s.Env[0] = "A=2" },
-		"a variable for an argument":            func(s *Step) { s.Args, s.Env = append(s.Args, s.Env[0]), s.Env[1:] },
-		"the folder":                            func(s *Step) { s.Dir = "/" },
-		"the user":                              func(s *Step) { s.User = "" },
-		"the script":                            func(s *Step) { s.Script = &Inline{"EOF", "#!/bin/sh\nexit\n"} },
-		"no script":                             func(s *Step) { s.Script = nil },
-		"no network":                            func(s *Step) { s.Offline = true },
-		"a WORKDIR of the same folder and user": func(s *Step) { s.Kind = Workdir },
+	check.NoError(t, "Key of a RUN as a digest", Key(parentKey, &run, nil).Validate())
+	for _, c := range []change{
+		{"another argument", func(s *Step) { s.Args[2] = "make all" }},
+		{"an argument of two words for two", func(s *Step) { s.Args = []string{"/bin/sh -c", "make"} }},
+		{"two arguments for one with a quote", func(s *Step) { s.Args = []string{`/bin/sh" "-c`, "make"} }},
+		{"a byte more that is no letter", func(s *Step) { s.Args[2] = "make\xff" }},
+		{"the value of a variable", func(s *Step) { s.Env[0] = "A=2" }},
+		{"a variable for an argument", func(s *Step) { s.Args, s.Env = append(s.Args, s.Env[0]), s.Env[1:] }},
+		{"the folder", func(s *Step) { s.Dir = "/" }},
+		{"the user", func(s *Step) { s.User = "" }},
+		{"the script", func(s *Step) { s.Script = &Inline{"EOF", "#!/bin/sh\nexit\n"} }},
+		{"no script", func(s *Step) { s.Script = nil }},
+		{"no network", func(s *Step) { s.Offline = true }},
+		{"a WORKDIR of the same folder and user", func(s *Step) { s.Kind = Workdir }},
 	} {
 		s := runStep()
-		change(&s)
-		check.True(t, "Key of a RUN with "+what, Key(parentKey, &s, nil) != Key(parentKey, &run, nil), "the key it had", "another",
-			check.Often(strings.Contains(what, "for"), "what is hashed runs together: two steps come to one text"),
-			check.Often(strings.Contains(what, "no letter"), "JSON and runes make one letter of all bytes that are none"),
+		c.make(&s)
+		check.True(t, "Key of a RUN with "+c.what, Key(parentKey, &s, nil) != Key(parentKey, &run, nil), "the key it had", "another",
+			check.Often(strings.Contains(c.what, " for "), "what is hashed runs together: two steps come to one text"),
 			check.Often(true, "only the command is hashed, and it is not all that a program depends on"))
 	}
 	odd, odder := runStep(), runStep()
@@ -58,46 +67,57 @@ func TestKey_KnowsWhatCounts(t *testing.T) {
 	check.True(t, "Keys of two RUNs with bytes that are no letters", Key(parentKey, &odd, nil) != Key(parentKey, &odder, nil), "one key", "two",
 		check.Often(true, "JSON and runes make one letter of all bytes that are none"))
 	cp := copyStep()
-	for what, change := range map[string]func(*Step){
-		"another destination":          func(s *Step) { s.Dest = "/opt/" },
-		"a file's name for a folder's": func(s *Step) { s.Dest = "/app" },
-		"another owner":                func(s *Step) { s.Chown = "" },
-		"the sources' modes":           func(s *Step) { s.Chmod = nil },
-		"mode 000":                     func(s *Step) { s.Chmod = new(fs.FileMode) },
-		"a here-document's text":       func(s *Step) { s.Files[0].Data = "other" },
-		"a here-document's name":       func(s *Step) { s.Files[0].Name = "other" },
-		"an archive unpacked":          func(s *Step) { s.Unpack = true },
+	for _, c := range []change{
+		{"another destination", func(s *Step) { s.Dest = "/opt/" }},
+		{"a file's name for a folder's", func(s *Step) { s.Dest = "/app" }},
+		{"another owner", func(s *Step) { s.Chown = "" }},
+		{"the sources' modes", func(s *Step) { s.Chmod = nil }},
+		{"mode 000", func(s *Step) { s.Chmod = new(fs.FileMode) }},
+		{"a here-document's text", func(s *Step) { s.Files[0].Data = "other" }},
+		{"a here-document's name", func(s *Step) { s.Files[0].Name = "other" }},
+		{"an archive unpacked", func(s *Step) { s.Unpack = true }},
 	} {
 		s := copyStep()
-		change(&s)
-		check.True(t, "Key of a COPY with "+what, Key(parentKey, &s, twoContents) != Key(parentKey, &cp, twoContents), "the key it had", "another",
+		c.make(&s)
+		check.True(t, "Key of a COPY with "+c.what, Key(parentKey, &s, twoContents) != Key(parentKey, &cp, twoContents), "the key it had", "another",
 			check.Often(true, "only what is copied is hashed, and not where to and whose it becomes"))
 	}
-	check.True(t, "Key of a COPY of other content", Key(parentKey, &cp, twoContents[:1]) != Key(parentKey, &cp, twoContents), "the key it had", "another",
-		check.Often(true, "a COPY's key does not know what is copied: an old file stays in the image"))
+	at := Step{Kind: Workdir, Dir: "/w", User: "joe"}
+	for what, other := range map[string]Step{"folder": {Kind: Workdir, Dir: "/v", User: "joe"}, "user": {Kind: Workdir, Dir: "/w"}} {
+		check.True(t, "Key of a WORKDIR with another "+what, Key(parentKey, &other, nil) != Key(parentKey, &at, nil), "the key it had", "another")
+	}
+	for what, contents := range map[string][]digest.Digest{"of other content": twoContents[:1], "of its sources in another order": {twoContents[1], twoContents[0]}} {
+		check.True(t, "Key of a COPY "+what, Key(parentKey, &cp, contents) != Key(parentKey, &cp, twoContents), "the key it had", "another",
+			check.Often(true, "a COPY's key does not know what is copied: an old file stays in the image"))
+	}
 }
 
 func TestKey_IgnoresWhatDoesNotCount(t *testing.T) {
-	for what, change := range map[string]func(*Step){
-		"another line":           func(s *Step) { s.Line = 9 },
-		"a comment":              func(s *Step) { s.Text = "RUN   make # all" },
-		"more history":           func(s *Step) { s.History = 7 },
-		"another proxy":          func(s *Step) { s.Proxy = []string{"http_proxy=two"} },
-		"its source's name":      func(s *Step) { s.Sources = []string{"./a", "b?"} },
-		"another stage's number": func(s *Step) { s.FromStage = 4 },
+	exercise.Need(t, "3.8")
+	for _, c := range []change{
+		{"another line", func(s *Step) { s.Line = 9 }},
+		{"a comment", func(s *Step) { s.Text = "RUN   make # all" }},
+		{"more history", func(s *Step) { s.History = 7 }},
+		{"another proxy", func(s *Step) { s.Proxy = []string{"http_proxy=two"} }},
+		{"its sources called otherwise", func(s *Step) { s.Sources = []string{"./a", "b?"} }},
+		{"other words for its sources", func(s *Step) { s.FromImage, s.Exclude = "base:2", []string{"none"} }},
+		{"another stage's number", func(s *Step) { s.FromStage = 4 }},
 	} {
 		for _, make := range []func() Step{runStep, copyStep} {
 			a, b := make(), make()
-			change(&b)
-			check.Equal(t, "Key of a "+string(a.Kind)+" with "+what, Key(parentKey, &a, twoContents), Key(parentKey, &b, twoContents),
-				check.Often(what == "another proxy", "the way to the network is hashed, and differs on each machine"),
-				check.Often(strings.Contains(what, "source"), "a COPY is known by its words and not by what they name"),
+			c.make(&b)
+			key := Key(parentKey, &a, twoContents)
+			check.NoError(t, "Key of a "+string(a.Kind)+" as a digest", key.Validate())
+			check.Equal(t, "Key of a "+string(a.Kind)+" with "+c.what, key, Key(parentKey, &b, twoContents),
+				check.Often(c.what == "another proxy", "the way to the network is hashed, and differs on each machine"),
+				check.Often(strings.Contains(c.what, "source") || strings.Contains(c.what, "stage"), "a COPY is known by its words and not by what they name"),
 				check.Often(true, "the instruction's text and place are hashed: an empty line builds everything anew"))
 		}
 	}
 }
 
 func TestKey_KnowsAllStepsBefore(t *testing.T) {
+	exercise.Need(t, "3.8")
 	other := digest.FromString("other")
 	for _, s := range []Step{runStep(), copyStep(), {Kind: Workdir, Dir: "/w"}} {
 		check.True(t, "Key of a "+string(s.Kind)+" on another parent", Key(parentKey, &s, nil) != Key(other, &s, nil), "the key it had", "another",
@@ -122,15 +142,29 @@ func TestKey_KnowsAllStepsBefore(t *testing.T) {
 	}
 }
 
-// sumOf is the Checksum of entries whose content is in Link's place for files.
+// sumOf is the Checksum of entries whose content is looked up by path. Whatever is
+// opened is to be closed.
 func sumOf(t *testing.T, content map[string]string, entries ...Entry) digest.Digest {
 	t.Helper()
+	open := map[string]bool{}
 	sum, err := Checksum(each(entries, nil), func(e Entry) (io.ReadCloser, error) {
-		return io.NopCloser(strings.NewReader(content[e.Path])), nil
+		check.True(t, "Checksum at "+e.Path, len(open) == 0, fmt.Sprint("still open: ", open), "the file before it closed", check.Often(true, leftOpen))
+		open[e.Path] = true
+		return closing{strings.NewReader(content[e.Path]), func() { delete(open, e.Path) }}, nil
 	})
 	check.NoError(t, "Checksum", err)
+	check.True(t, "files after Checksum", len(open) == 0, fmt.Sprint("still open: ", open), "all closed", check.Often(true, leftOpen))
 	return sum
 }
+
+const leftOpen = "a file is opened and never closed: a large context runs out of descriptors"
+
+type closing struct {
+	io.Reader
+	close func()
+}
+
+func (c closing) Close() error { c.close(); return nil }
 
 func each(entries []Entry, end error) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
@@ -146,6 +180,7 @@ func each(entries []Entry, end error) iter.Seq2[Entry, error] {
 }
 
 func TestChecksum_KnowsFilesByContent(t *testing.T) {
+	exercise.Need(t, "3.8")
 	entries := func() []Entry {
 		return []Entry{{Path: ".", Mode: fs.ModeDir | 0o755}, {Path: "a", Mode: 0o644}, {Path: "b", Mode: 0o644}, {Path: "l", Mode: fs.ModeSymlink | 0o777, Link: "a"}}
 	}
@@ -153,22 +188,30 @@ func TestChecksum_KnowsFilesByContent(t *testing.T) {
 	same := sumOf(t, content, entries()...)
 	check.Equal(t, "Checksum a second time", same, sumOf(t, content, entries()...))
 	check.NoError(t, "the checksum as a digest", same.Validate())
-	for what, change := range map[string]func(e []Entry){
-		"another mode":          func(e []Entry) { e[1].Mode = 0o600 },
-		"a set-user-ID bit":     func(e []Entry) { e[1].Mode |= fs.ModeSetuid },
-		"another owner":         func(e []Entry) { e[1].UID = 1 },
-		"another group":         func(e []Entry) { e[1].GID = 1 },
-		"an attribute":          func(e []Entry) { e[1].Xattrs = map[string]string{"user.a": "b"} },
-		"another link":          func(e []Entry) { e[3].Link = "b" },
-		"another folder's mode": func(e []Entry) { e[0].Mode = fs.ModeDir | 0o700 },
+	for _, c := range []struct {
+		what string
+		make func(e []Entry)
+	}{
+		{"another mode", func(e []Entry) { e[1].Mode = 0o600 }},
+		{"a set-user-ID bit", func(e []Entry) { e[1].Mode |= fs.ModeSetuid }},
+		{"another owner", func(e []Entry) { e[1].UID = 1 }},
+		{"another group", func(e []Entry) { e[1].GID = 1 }},
+		{"an attribute", func(e []Entry) { e[1].Xattrs = map[string]string{"user.a": "b"} }},
+		{"another link", func(e []Entry) { e[3].Link = "b" }},
+		{"another folder's mode", func(e []Entry) { e[0].Mode = fs.ModeDir | 0o700 }},
 	} {
 		changed := entries()
-		change(changed)
-		check.True(t, "Checksum with "+what, sumOf(t, content, changed...) != same, "the same", "another",
+		c.make(changed)
+		check.True(t, "Checksum with "+c.what, sumOf(t, content, changed...) != same, "the same", "another",
 			check.Often(true, "only content is hashed: a file that became executable is not noticed"))
 	}
 	check.True(t, "Checksum of other content", sumOf(t, map[string]string{"a": "one", "b": "twp"}, entries()...) != same, "the same", "another",
 		check.Often(true, "a file is known by its name, size or time and not by what is in it"))
+	marked := Entry{Path: "a", Mode: 0o644, Xattrs: map[string]string{"user.a": "1", "user.b": "2", "user.c": "3"}}
+	for range 10 {
+		check.Equal(t, "Checksum of a file with three attributes, again", sumOf(t, content, marked), sumOf(t, content, marked),
+			check.Often(true, "a map comes in another order each time"))
+	}
 	check.True(t, "Checksum of content that moved from one file to the next", sumOf(t, map[string]string{"a": "onet", "b": "wo"}, entries()...) != same, "the same", "another",
 		check.Often(true, "the files' contents run together in one hash"))
 	renamed := entries()
@@ -193,6 +236,7 @@ func (e *endless) Read(p []byte) (int, error) {
 func (e *endless) Close() error { return nil }
 
 func TestChecksum_ReadsInPiecesAndReportsErrors(t *testing.T) {
+	exercise.Need(t, "3.8")
 	file := Entry{Path: "big", Mode: 0o644}
 	big := &endless{left: 1 << 26}
 	_, err := Checksum(each([]Entry{file}, nil), func(Entry) (io.ReadCloser, error) { return big, nil })

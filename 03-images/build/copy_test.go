@@ -14,12 +14,14 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
 // Each Dockerfile, and files that the image then has: a mode, an owner that is not
 // root's, content. "" is a file that is not there.
 func TestCopy_Semantics(t *testing.T) {
+	exercise.NeedAll(t)
 	dir := folder(t, map[string]string{"f": "1", "g": "2", "d/a": "a", "d/sub/b": "b", "d/l -> a": "", "d/abs -> /etc/passwd": "", "x y": "3", "lf -> d/a": "", "ld -> d": "",
 		"run.sh": "#!/bin/sh\n", "lib/so": "4"})
 	check.NoError(t, "chmod", os.Chmod(dir+"/run.sh", fs.ModeSetuid|0o755))
@@ -72,6 +74,7 @@ func TestCopy_Semantics(t *testing.T) {
 // A destination is what a process in the image would find there: links of the
 // image are followed in it, and nowhere else.
 func TestCopy_LinksInTheImage(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t)
 	store := emptyStore(t)
 	outside := t.TempDir()
@@ -122,6 +125,7 @@ func archive(t *testing.T, headers ...tar.Header) []byte {
 }
 
 func TestAdd_Archives(t *testing.T) {
+	exercise.NeedAll(t)
 	sandbox.Need(t)
 	plain := archive(t, tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o755}, tar.Header{Typeflag: tar.TypeReg, Name: "./in/f", Mode: 0o640, Uid: 3, Gid: 4, Linkname: "1"},
 		tar.Header{Typeflag: tar.TypeSymlink, Name: "l", Linkname: "/in/f", Mode: 0o777}, tar.Header{Typeflag: tar.TypeLink, Name: "h", Linkname: "in/f"})

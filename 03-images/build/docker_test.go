@@ -15,6 +15,7 @@ import (
 	"coracle/internal/base"
 	"coracle/internal/check"
 	"coracle/internal/dockerd"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
@@ -85,6 +86,7 @@ COPY --chmod=711 f /h
 }
 
 func TestDocker_SameImage(t *testing.T) {
+	exercise.NeedAll(t)
 	store := storeWithBase(t)
 	engine := dockerd.Start(t)
 	root, err := base.Current()

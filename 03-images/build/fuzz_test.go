@@ -5,11 +5,14 @@ import (
 	"path"
 	"strings"
 	"testing"
+
+	"coracle/internal/exercise"
 )
 
 // FuzzDockerfile: whatever the text is, it is planned, or refused in one line with
 // the file and the line; and what is planned has absolute paths and a stable key.
 func FuzzDockerfile(f *testing.F) {
+	exercise.NeedAll(f)
 	for _, text := range dockerfiles {
 		f.Add(text, "joe")
 	}

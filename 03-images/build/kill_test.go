@@ -15,6 +15,7 @@ import (
 
 	images "coracle/03-images"
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 )
 
 func init() {
@@ -69,6 +70,7 @@ func everything(t *testing.T, store *images.Store) string {
 // it began with is whole, no mount and no process is left, and the next build
 // comes to the same image.
 func TestKill_LeavesWhatCollectRemoves(t *testing.T) {
+	exercise.NeedAll(t)
 	store := storeWithBase(t)
 	dir := folder(t, map[string]string{"f": strings.Repeat("content ", 1<<17), "Dockerfile": `FROM base AS one
 COPY f /f
@@ -159,6 +161,7 @@ func anyBusy() bool {
 
 // Two builds of one Dockerfile at once come to the same image, and Collect waits.
 func TestBuild_TwoAtOnce(t *testing.T) {
+	exercise.NeedAll(t)
 	store := storeWithBase(t)
 	dir := folder(t, map[string]string{"f": "1", "Dockerfile": "FROM base\nCOPY f /f\nRUN cat /f > /g\nRUN mkdir /d\n"})
 	var out [3]bytes.Buffer

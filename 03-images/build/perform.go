@@ -46,7 +46,9 @@ func (b *Builder) tree(ctx context.Context, s *Step) (t *Tree, own bool, err err
 	from := &State{}
 	switch {
 	case s.FromStage >= 0:
-		from = b.built[s.FromStage]
+		if from, err = b.stage(s.FromStage); err != nil {
+			return nil, false, fmt.Errorf("--from: %w", err)
+		}
 	case s.FromImage != "":
 		if from, err = b.image(ctx, s.FromImage, b.platform()); err != nil {
 			return nil, false, fmt.Errorf("--from=%s: %w", s.FromImage, err)
@@ -81,14 +83,27 @@ func (b *Builder) unpack(ctx context.Context, s *State) error {
 	return err
 }
 
-// temporary is the name of a snapshot that Collect removes if we cannot.
-func (b *Builder) temporary() string {
-	return fmt.Sprintf("%sbuild-%d-%x", images.TemporaryID, unix.Getpid(), rand.Uint32())
+// prepare makes a snapshot on top of a state's layers. Its name tells Collect that it
+// may go if we cannot remove it.
+func (b *Builder) prepare(ctx context.Context, at *State) (*images.Snapshot, error) {
+	if err := b.unpack(ctx, at); err != nil {
+		return nil, err
+	}
+	id := fmt.Sprintf("%sbuild-%d-%x", images.TemporaryID, unix.Getpid(), rand.Uint32())
+	return b.Store.Prepare(ctx, id, at.Chain())
 }
 
-// perform carries out a step on a snapshot, which is mounted meanwhile. changed
-// says whether there is anything in its upper folder then.
+// commit makes a layer of what a step changed.
+func (b *Builder) commit(ctx context.Context, at *State, sn *images.Snapshot) (made images.Cached, err error) {
+	made.Layer, made.DiffID, err = b.Store.CommitLayer(ctx, sn.Upper(), images.DiffOptions{Epoch: b.epoch(), Owners: b.Store.Owners()})
+	made.Chain = at.Chain(made.DiffID)
+	return made, err
+}
+
+// perform carries out a step on a snapshot, which is mounted meanwhile, and counts it
+// in b.Ran. changed says whether there is anything in its upper folder then.
 func (b *Builder) perform(ctx context.Context, s *Step, f *files, sn *images.Snapshot) (changed bool, err error) {
+	b.Ran++
 	before, err := look(sn.Upper())
 	if err != nil {
 		return false, err

@@ -1,7 +1,6 @@
 package build
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -41,12 +40,8 @@ func (f *Dockerfile) Plan(st *Stage, from State, epoch time.Time) ([]Step, State
 	if _, ok := getEnv(c.Config.Env, "PATH"); !ok {
 		c.Config.Env = append(slices.Clone(c.Config.Env), defaultPath)
 	}
-	triggers := c.Config.OnBuild
-	c.Config.OnBuild = nil
-	for _, t := range triggers {
-		if err := p.trigger(t); err != nil {
-			return nil, State{}, f.at(st.Line, fmt.Errorf("the base image's ONBUILD %s: %w", t, err))
-		}
+	if err := p.triggers(); err != nil {
+		return nil, State{}, err
 	}
 	for _, node := range st.nodes {
 		what, err := instructions.ParseInstruction(node)
@@ -61,27 +56,6 @@ func (f *Dockerfile) Plan(st *Stage, from State, epoch time.Time) ([]Step, State
 		}
 	}
 	return p.steps, p.state, nil
-}
-
-// trigger carries out what the base image asked for with ONBUILD.
-func (p *planner) trigger(text string) error {
-	result, err := parser.Parse(strings.NewReader(text))
-	if err != nil {
-		return err
-	}
-	if len(result.AST.Children) != 1 {
-		return errors.New("not one instruction")
-	}
-	node := result.AST.Children[0]
-	node.StartLine = p.stage.Line
-	what, err := instructions.ParseInstruction(node)
-	if err != nil {
-		return err
-	}
-	if c, ok := what.(*instructions.CopyCommand); ok && c.From != "" {
-		return errors.New("--from is not built here")
-	}
-	return p.instruction(what, node)
 }
 
 // scope is what a word of the next instruction may name.
@@ -221,22 +195,6 @@ func (p *planner) line(l instructions.ShellDependantCmdLine) []string {
 		sh = []string{"/bin/sh", "-c"}
 	}
 	return append(slices.Clone(sh), strings.Join(l.CmdLine, " "))
-}
-
-func (p *planner) onbuild(i *instructions.OnbuildCommand, line int) error {
-	result, err := parser.Parse(strings.NewReader(i.Expression))
-	if err != nil {
-		return err
-	}
-	for _, node := range result.AST.Children {
-		node.StartLine = line // for the message
-		if _, err := instructions.ParseInstruction(node); err != nil {
-			return fmt.Errorf("ONBUILD: %w", err)
-		}
-	}
-	p.state.Config.Config.OnBuild = append(slices.Clone(p.state.Config.Config.OnBuild), i.Expression)
-	p.history("ONBUILD "+i.Expression, true)
-	return nil
 }
 
 // step appends a step and its entry in the history.

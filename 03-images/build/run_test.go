@@ -8,6 +8,7 @@ import (
 
 	images "coracle/03-images"
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
@@ -23,6 +24,7 @@ func output(b *Builder) string {
 }
 
 func TestRun_WhatItSees(t *testing.T) {
+	exercise.NeedAll(t)
 	store := storeWithBase(t)
 	t.Setenv("SECRET", "of the caller")
 	for text, want := range map[string]string{
@@ -48,6 +50,7 @@ func TestRun_WhatItSees(t *testing.T) {
 }
 
 func TestRun_WhatItLeaves(t *testing.T) {
+	exercise.NeedAll(t)
 	store := storeWithBase(t)
 	list := func(text string) map[string]string {
 		_, img := build(t, store, text, "")
@@ -70,6 +73,7 @@ func TestRun_WhatItLeaves(t *testing.T) {
 }
 
 func TestRun_Users(t *testing.T) {
+	exercise.NeedAll(t)
 	store := storeWithBase(t)
 	base := "FROM base\nRUN echo joe:x:1000:100::/home/joe:/bin/sh >> /etc/passwd; echo users:x:100: >> /etc/group; echo more:x:7:a,joe >> /etc/group\n"
 	for text, want := range map[string]string{
@@ -99,6 +103,7 @@ func TestRun_Users(t *testing.T) {
 }
 
 func TestRun_Failures(t *testing.T) {
+	exercise.NeedAll(t)
 	store := storeWithBase(t)
 	for text, want := range map[string]string{
 		"FROM base\nRUN exit 3":                    "Dockerfile:2: RUN: exit status 3",
@@ -122,6 +127,7 @@ func TestRun_Failures(t *testing.T) {
 // With a network a RUN is in its caller's, and finds names by its caller's files;
 // that leaves nothing in the layer.
 func TestRun_Network(t *testing.T) {
+	exercise.NeedAll(t)
 	store := storeWithBase(t)
 	online := func(b *Builder) { b.Offline = false }
 	ours, err := os.Readlink("/proc/self/ns/net")

@@ -91,7 +91,7 @@ var chapter3 = []Exercise{
 	},
 	{
 		ID: "3.9", Title: "the build itself", File: "03-images/build/build.go",
-		Minutes: 75, Difficulty: 3, Points: 7, Anchor: "39-the-build-itself", Needs: []string{"3.4", "3.5", "3.8"},
+		Minutes: 75, Difficulty: 3, Points: 7, Anchor: "39-the-build-itself", Needs: []string{"3.1", "3.2", "3.4", "3.5", "3.8"},
 		Rungs: []Rung{
 			{"TestNeeded_StagesInOrder", "the stages that the target needs, in order", 1},
 			{"TestBuild_MakesLayersAndConfig", "each step makes a layer, and the config says what to run", 2},
