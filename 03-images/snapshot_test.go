@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,10 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/sandbox"
 )
 
 func TestOverlayOptions(t *testing.T) {
+	exercise.Need(t, "3.5")
 	for _, c := range []struct {
 		lower       []string
 		upper, work string
@@ -37,23 +41,51 @@ func TestOverlayOptions(t *testing.T) {
 			check.Often(strings.Contains(got, "lowerdir=/a:/b"), "the lowest layer is named first: overlay wants the topmost"),
 			check.Often(strings.Contains(strings.Join(c.lower, ""), ":"), "a colon or comma in a path parts it in two"))
 	}
+
+	// More than a page.
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 25))
+	check.NoError(t, "make a folder", os.Mkdir(dir, 0o755))
+	many := slices.Repeat([]string{dir}, os.Getpagesize()/100)
+	descriptors := func() int { return len(strings.Fields(list(t, "/proc/self/fd"))) }
+	open := descriptors()
+	got, done, err := overlayOptions(many, dir, dir)
+	did := fmt.Sprintf("overlayOptions of %d layers", len(many))
+	check.NoError(t, did, err)
+	fi, err := os.Stat(strings.SplitN(strings.TrimPrefix(got, "userxattr,lowerdir="), ":", 2)[0])
+	check.NoError(t, "the first layer in it", err)
+	check.True(t, did, fi.IsDir() && len(got) < os.Getpagesize(), fmt.Sprint(len(got), " bytes"), "less than a page",
+		check.Often(true, "mount(2) reads one page of data and no more"))
+	done()
+	check.Equal(t, "descriptors open after "+did+" and done", open, descriptors(), check.Often(true, "the layers' descriptors are never closed"))
+	if os.Getpagesize() == 4096 { // a larger one takes more descriptors than a process may have
+		_, _, err = overlayOptions(slices.Repeat(many, 8), "", "")
+		check.ErrorIs(t, "overlayOptions of more layers than fit into a page", err, ErrTooLarge)
+		check.Equal(t, "descriptors open after that", open, descriptors(), check.Often(true, "what was opened stays open after an error"))
+	}
 }
 
 func TestAddLayer_WholeOrNotThere(t *testing.T) {
+	exercise.Need(t, "3.5")
 	sandbox.Need(t)
 	s := newStore(t)
 	_, err := s.LayerPath(chainOf("base"))
 	check.ErrorIs(t, "LayerPath of a layer that is not there", err, ErrNotFound)
 	torn := errors.New("the archive is torn")
-	for try := range 2 {
-		err := s.AddLayer(t.Context(), chainOf("base"), "", func(dir string) (Applied, error) {
-			check.Equal(t, "what is in fill's folder", "", list(t, dir), check.Often(try == 1, "what a failed try left is built upon"))
-			putFile(t, filepath.Join(dir, "half"), "")
-			_, err := s.LayerPath(chainOf("base"))
-			check.ErrorIs(t, "LayerPath while the layer is filled", err, ErrNotFound, check.Often(true, "it grows under its last name"))
-			return Applied{}, torn
-		})
-		check.ErrorIs(t, "AddLayer, fill fails", err, torn)
+	for range 2 {
+		var found []os.DirEntry
+		var visible error
+		_, err := check.Within(t, "AddLayer, fill fails", "its return", func() (int, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), check.Deadline/2)
+			defer cancel()
+			return 0, s.AddLayer(ctx, chainOf("base"), "", func(dir string) (Applied, error) {
+				found, _ = os.ReadDir(dir)
+				_, visible = s.LayerPath(chainOf("base"))
+				return Applied{}, errors.Join(torn, os.WriteFile(filepath.Join(dir, "half"), nil, 0o644))
+			})
+		}, check.Often(true, "the lock is waited for without end"))
+		check.ErrorIs(t, "AddLayer, fill fails", err, torn, check.Often(errors.Is(err, context.DeadlineExceeded), "the lock is kept when fill fails"))
+		check.Equal(t, "how much is in fill's folder", 0, len(found), check.Often(true, "what a failed try left is built upon"))
+		check.ErrorIs(t, "LayerPath while the layer is filled", visible, ErrNotFound, check.Often(true, "it grows under its last name"))
 		_, err = s.LayerPath(chainOf("base"))
 		check.ErrorIs(t, "LayerPath after fill failed", err, ErrNotFound)
 	}
@@ -99,6 +131,7 @@ func init() {
 }
 
 func TestAddLayer_OnceForAll(t *testing.T) {
+	exercise.Need(t, "3.5")
 	sandbox.Need(t)
 	s := newStore(t)
 	const all = 4
@@ -120,23 +153,27 @@ func TestAddLayer_OnceForAll(t *testing.T) {
 	check.Equal(t, "what four processes did that add one layer at once", "filled\n", said,
 		check.Often(strings.Count(said, "filled") > 1, "each unpacks for itself: whether it is there must be asked again under the lock"))
 
-	release, locked := make(chan struct{}), make(chan struct{})
+	filling, release := make(chan struct{}), make(chan struct{})
+	free := sync.OnceFunc(func() { close(release) })
+	defer free()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- s.AddLayer(context.Background(), chainOf("held"), "", func(string) (Applied, error) { close(locked); <-release; return Applied{}, nil })
+		ended <- s.AddLayer(context.Background(), chainOf("held"), "", func(string) (Applied, error) { close(filling); <-release; return Applied{}, nil })
 	}()
-	<-locked
+	check.Within(t, "AddLayer", "the call of fill", func() (int, error) { <-filling; return 0, nil })
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := check.Within(t, "AddLayer while another does, its context ends", "its return", func() (int, error) {
 		return 0, s.AddLayer(ctx, chainOf("held"), "", func(string) (Applied, error) { return Applied{}, nil })
-	})
+	}, check.Often(true, "the lock is waited for without end"))
 	check.ErrorIs(t, "AddLayer while another does, its context ends", err, context.DeadlineExceeded)
-	close(release)
-	check.NoError(t, "the first AddLayer", <-ended)
+	free()
+	_, err = check.Within(t, "the first AddLayer", "its return", func() (int, error) { return 0, <-ended })
+	check.NoError(t, "the first AddLayer", err)
 }
 
 func TestMount_LayersAsOneTree(t *testing.T) {
+	exercise.Need(t, "3.5")
 	sandbox.Need(t, overlays)
 	s := newStore(t)
 	addLayer(t, s, "base", "", files(t, "etc/passwd", "etc/group", "old/file", "below"))
@@ -152,6 +189,7 @@ func TestMount_LayersAsOneTree(t *testing.T) {
 	ro := mounted(t, func(target string) error { return s.MountReadonly(top, target) })
 	check.Equal(t, "/ of the mounted layers", "bin etc old", list(t, ro), check.Often(strings.Contains(list(t, ro), "below"), "the layers are in the wrong order: the topmost comes first"))
 	check.Equal(t, "/old, which the middle layer made opaque", "new", list(t, ro+"/old"), check.Often(true, "the mount is made without userxattr: the marks of deletion are not read"))
+	noDevices(t, "MountReadonly", ro)
 	group, err := os.ReadFile(ro + "/etc/group")
 	check.NoError(t, "read /etc/group", err)
 	check.Equal(t, "/etc/group", "of the middle", string(group))
@@ -163,6 +201,7 @@ func TestMount_LayersAsOneTree(t *testing.T) {
 		sn, err := s.Prepare(t.Context(), id, top)
 		check.NoError(t, "Prepare", err)
 		tree := mounted(t, sn.Mount)
+		noDevices(t, "Mount", tree)
 		check.NoError(t, "remove a file", os.Remove(tree+"/etc/passwd"))
 		putFile(t, tree+"/etc/"+id, id)
 		check.Equal(t, "/etc after a change", "group "+id, list(t, tree+"/etc"))
@@ -170,21 +209,21 @@ func TestMount_LayersAsOneTree(t *testing.T) {
 		check.Equal(t, "etc in Upper", map[string]string{"one": "one passwd", "two": "passwd two"}[id], list(t, upper[i]+"/etc"))
 	}
 	check.Equal(t, "/etc of the layers after two snapshots were changed", "group passwd", list(t, ro+"/etc"))
-	_, err = s.Prepare(t.Context(), "one", top)
-	check.ErrorIs(t, "Prepare of an id that is there", err, fs.ErrExist)
-	_, err = s.Prepare(t.Context(), "three", chainOf("nowhere"))
-	check.ErrorIs(t, "Prepare on a layer that is not there", err, ErrNotFound)
-	for _, bad := range []string{"", ".", "..", "a/b", "x.new", "lock", strings.Repeat("x", 200)} {
-		_, err := s.Prepare(t.Context(), bad, top)
-		check.True(t, fmt.Sprintf("Prepare(%q)", bad), err != nil, "no error", "an error")
-	}
-	sn, err := s.Snapshot("one")
-	check.NoError(t, "Snapshot", err)
-	check.Equal(t, "its parent", top, sn.Parent)
+	err = s.MountReadonly(chainOf("nowhere"), t.TempDir())
+	check.ErrorIs(t, "MountReadonly of a layer that is not there", err, ErrNotFound)
+	t.Run("few or many", mountFewOrMany)
+	t.Run("folders that no entry named", mountUnnamedFolders)
 }
 
-func TestMount_OfFewOrManyLayers(t *testing.T) {
-	sandbox.Need(t, overlays)
+// noDevices fails unless device nodes are closed in a mounted tree.
+func noDevices(t *testing.T, did, tree string) {
+	t.Helper()
+	var fs unix.Statfs_t
+	check.NoError(t, "statfs", unix.Statfs(tree, &fs))
+	check.True(t, did, fs.Flags&unix.ST_NODEV != 0, "device nodes work in it", "they do not (MS_NODEV)")
+}
+
+func mountFewOrMany(t *testing.T) {
 	s, err := Open(filepath.Join(t.TempDir(), `a:store,with\all`), storeOwners())
 	check.NoError(t, "Open", err)
 	sn, err := s.Prepare(t.Context(), "scratch", "")
@@ -214,8 +253,7 @@ func TestMount_OfFewOrManyLayers(t *testing.T) {
 	check.ErrorHas(t, "MountReadonly of one more", err, []string{"200 layers"})
 }
 
-func TestAddLayer_FoldersThatNoEntryNamed(t *testing.T) {
-	sandbox.Need(t, overlays)
+func mountUnnamedFolders(t *testing.T) {
 	s := newStore(t)
 	at := time.Unix(1e9, 5)
 	const id = 33
@@ -275,6 +313,7 @@ func TestAddLayer_FoldersThatNoEntryNamed(t *testing.T) {
 }
 
 func TestLayerPath_AfterAPowerLoss(t *testing.T) {
+	exercise.Need(t, "3.5")
 	sandbox.Need(t)
 	s := newStore(t)
 	c := addLayer(t, s, "base", "", files(t, "file"))
@@ -296,22 +335,4 @@ func TestLayerPath_AfterAPowerLoss(t *testing.T) {
 	check.NoError(t, "write", os.WriteFile(boot, []byte("of another time"), 0o644))
 	_, err := s.LayerPath(c)
 	check.NoError(t, "LayerPath of a layer that was synced, after another boot", err)
-}
-
-func TestSnapshot_Remove(t *testing.T) {
-	sandbox.Need(t, overlays)
-	s := newStore(t)
-	sn, err := s.Prepare(t.Context(), "one", addLayer(t, s, "base", "", files(t, "dir/file")))
-	check.NoError(t, "Prepare", err)
-	target := t.TempDir()
-	check.NoError(t, "Mount", sn.Mount(target))
-	check.NoError(t, "remove a folder in it", os.RemoveAll(target+"/dir"))
-	check.NoError(t, "unmount", unix.Unmount(target, 0))
-	check.NoError(t, "Remove", sn.Remove())
-	_, err = s.Snapshot("one")
-	check.ErrorIs(t, "Snapshot afterwards", err, ErrNotFound)
-	check.NoError(t, "Remove a second time", sn.Remove())
-	all, err := s.Snapshots()
-	check.NoError(t, "Snapshots", err)
-	check.Equal(t, "Snapshots", 0, len(all))
 }
