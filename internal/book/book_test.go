@@ -93,6 +93,9 @@ var needs = map[string]string{
 	"cgroup2": "grep -q memory /sys/fs/cgroup/cgroup.controllers",
 	"git":     "command -v git",
 	"groups":  "./lab run 2 limit --memory 256M --cpus 1 --pids 64 -- true",
+	"overlay": `printf 'FROM scratch\nCOPY lab /\n' | ./lab run 3 image --store "$HOME/probe" build -f - .`,
+	"skopeo":  "command -v skopeo",
+	"umoci":   "command -v umoci",
 	"vm":      "./lab vm run -- true",
 }
 
@@ -112,7 +115,7 @@ func TestChapters_SessionsRun(t *testing.T) {
 			}
 			env := []string{"HOME=" + home, "GOCACHE=" + goEnv("GOCACHE"), "GOMODCACHE=" + goEnv("GOMODCACHE"), "GOPATH=" + goEnv("GOPATH"),
 				"GOFLAGS=" + goEnv("GOFLAGS"), "GOPROXY=off", "XDG_CACHE_HOME=" + filepath.Join(home, ".cache"), "TERM=dumb", "NO_COLOR=1", "COLUMNS=100", "LC_ALL=C.UTF-8",
-				"CORACLE_SANDBOX=", "CORACLE_SANDBOX_MODE=", "CORACLE_SANDBOX_WRITABLE="}
+				"CORACLE_STORE=" + filepath.Join(home, "coracle-store"), "CORACLE_SANDBOX=", "CORACLE_SANDBOX_MODE=", "CORACLE_SANDBOX_WRITABLE="}
 			for _, b := range p.Blocks {
 				if b.Lang != "console" || b.Options["by-hand"] != "" {
 					continue
@@ -120,12 +123,9 @@ func TestChapters_SessionsRun(t *testing.T) {
 				if copied == "" {
 					copied = fresh(t)
 				}
-				if need := b.Options["needs"]; need != "" {
-					require.Contains(t, needs, need, "%s:%d", p.Path, b.Line)
-					if has := (Step{Command: needs[need]}); !has.succeeds(t.Context(), copied, env) {
-						t.Logf("%s:%d: not run: this machine has no %s", p.Path, b.Line, need)
-						continue
-					}
+				if lacks := lacking(t, b, copied, env); lacks != "" {
+					t.Logf("%s:%d: not run: this machine has no %s", p.Path, b.Line, lacks)
+					continue
 				}
 				for _, s := range b.Steps() {
 					if err := s.Run(t.Context(), copied, env); err != nil {
@@ -135,6 +135,20 @@ func TestChapters_SessionsRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// lacking returns the first of a session's needs that the machine does not have.
+func lacking(t *testing.T, b Block, dir string, env []string) string {
+	if b.Options["needs"] == "" {
+		return ""
+	}
+	for need := range strings.SplitSeq(b.Options["needs"], ",") {
+		require.Contains(t, needs, need, "line %d", b.Line)
+		if has := (Step{Command: needs[need]}); !has.succeeds(t.Context(), dir, env) {
+			return need
+		}
+	}
+	return ""
 }
 
 // fresh copies the tree as a new reader has it: every exercise a stub.

@@ -7,7 +7,7 @@
 //	```go source=01-namespaces/spec.go symbol=IDMap     the declaration, to the letter; with `doc` its comment too
 //	```go sketch                                        no real code: holes, or another program
 //	```console                                          run in order in one copy of the tree; "$ " begins a command
-//	```console needs=cgroup2                            run only where the machine has it (Needs)
+//	```console needs=cgroup2                            run only where the machine has it; several with commas
 //	```console by-hand="it wants a terminal"            not run, with the reason
 //	```text                                             a diagram or a file; not checked
 //
