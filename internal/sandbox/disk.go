@@ -3,23 +3,32 @@ package sandbox
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
 	"coracle/internal/hostgroup"
 )
 
-const diskVar = "CORACLE_SANDBOX_DISK"
+const (
+	diskVar = "CORACLE_SANDBOX_DISK"
+	// What the tests get is open to every id of theirs, as TMPDIR is, in a folder that
+	// is closed to the machine's other users: tests make set-uid files.
+	inner = "tmp"
+)
 
-// OnDisk gives the tests a folder on the machine's disk as TMPDIR where a tmpfs
-// keeps no attributes of users (before Linux 6.6), which overlay mounts need. It is
-// called before Main, and what it returns after.
+// OnDisk puts a folder on the machine's disk over TMPDIR where a tmpfs keeps no
+// attributes of users (before Linux 6.6), which overlay mounts need. It is called
+// before Main, and what it returns after.
 func (o *Options) OnDisk() (remove func()) {
 	switch os.Getenv(stageVar) {
 	case "":
 	case "test":
 		if dir := os.Getenv(diskVar); dir != "" {
-			os.Setenv("TMPDIR", dir)
+			os.Unsetenv(diskVar) // those whom the tests execute find it there
+			if err := cover(os.TempDir(), filepath.Join(dir, inner)); err != nil {
+				fmt.Fprintln(os.Stderr, "sandbox:", err)
+			}
 		}
 		return func() {}
 	default:
@@ -37,12 +46,31 @@ func (o *Options) OnDisk() (remove func()) {
 	}
 	for _, parent := range []string{"/var/tmp", os.TempDir()} {
 		dir, err := os.MkdirTemp(parent, "coracle-")
-		if err == nil && unix.Setxattr(dir, "user.coracle", []byte("y"), 0) == nil {
+		if err == nil && unix.Setxattr(dir, "user.coracle", []byte("y"), 0) == nil && openFolder(filepath.Join(dir, inner)) == nil {
 			os.Setenv(diskVar, dir)
 			o.Writable = append(o.Writable, dir)
 			return func() { os.RemoveAll(dir) }
 		}
-		os.Remove(dir)
+		os.RemoveAll(dir)
 	}
 	return func() {}
+}
+
+func openFolder(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o777|os.ModeSticky)
+}
+
+// cover mounts folder over dir, with the flags that the tmpfs below has.
+func cover(dir, folder string) error {
+	err := unix.Mount(folder, dir, "", unix.MS_BIND, "")
+	if err == nil {
+		err = unix.MountSetattr(unix.AT_FDCWD, dir, 0, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV})
+	}
+	if err != nil {
+		return fmt.Errorf("mount %s on %s: %w", folder, dir, err)
+	}
+	return nil
 }
