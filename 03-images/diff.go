@@ -39,9 +39,9 @@ var _ = todo("3.4")
 //   - owners as numbers, no names; modes with set-user-ID, set-group-ID and sticky bits;
 //   - attributes as openEntry gives them; tar.FormatPAX, whose records it fills in.
 //
-// What overlay deleted, a character device 0:0, is an empty file .wh.NAME; a folder
-// that hides all below it is followed by .wh..wh..opq (both without mode, owner or
-// time). Symbolic links are shipped as they are and not followed. Of a file with
+// What overlay deleted, a character device 0:0 (one, with many names), is an empty file
+// .wh.NAME; a folder that hides all below it is followed by .wh..wh..opq (both without
+// mode, owner or time). Symbolic links are shipped as they are and not followed. Of a file with
 // several names (links and fifos too) the first in the order has the content, the
 // others are hard links to it, with the same mode, owner and time. Sockets are left
 // out. A file that grows while it is read is cut to the size in its header.
