@@ -35,7 +35,8 @@ func (p *placer) unpack(ctx context.Context, t *Tree, src Source, dir, dest stri
 	if err != nil {
 		return true, err
 	}
-	r, err := t.Open(e)
+	p.seen.note(e)
+	r, err := p.seen.open(t)(e)
 	if err != nil {
 		return true, err
 	}
@@ -44,7 +45,6 @@ func (p *placer) unpack(ctx context.Context, t *Tree, src Source, dir, dest stri
 	if err != nil {
 		return true, err
 	}
-	defer plain.Close()
 	tarR, tarW := io.Pipe()
 	done := make(chan struct{})
 	go func() {
@@ -54,6 +54,10 @@ func (p *placer) unpack(ctx context.Context, t *Tree, src Source, dir, dest stri
 	_, err = images.Apply(ctx, tarR, filepath.Join(dir, at), images.ApplyOptions{Owners: p.owners, Plain: true})
 	tarR.CloseWithError(io.ErrClosedPipe)
 	<-done
+	plain.Close()
+	if err == nil {
+		_, err = io.Copy(io.Discard, r) // to the end, as for the key
+	}
 	return true, err
 }
 

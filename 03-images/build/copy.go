@@ -20,6 +20,7 @@ import (
 type files struct {
 	tree    *Tree
 	sources []Source
+	seen    []seen // of each source, when the key was made
 	exclude *patternmatcher.PatternMatcher
 	close   bool // the tree is ours
 }
@@ -63,6 +64,7 @@ type placer struct {
 	owners images.Owners
 	owner  *account     // --chown; nil: as the source's
 	mode   *fs.FileMode // --chmod; nil: as the source's
+	seen   *seen        // what is read of the source now
 }
 
 // copy carries out a COPY or ADD.
@@ -75,33 +77,14 @@ func (b *Builder) copy(ctx context.Context, s *Step, f *files, site *site) error
 		}
 		p.owner = &a
 	}
-	for _, src := range f.sources {
-		if s.Unpack && !src.Dir {
-			if done, err := p.unpack(ctx, f.tree, src, site.dir, s.Dest); done || err != nil {
-				if err != nil {
-					return fmt.Errorf("%s: %w", src.Name, err)
-				}
-				continue
-			}
+	for i, src := range f.sources {
+		p.seen = &seen{seed: f.seen[i].seed}
+		err := p.source(ctx, s, f, src, site.dir)
+		if err == nil && *p.seen != f.seen[i] {
+			err = errors.New("it changed while it was copied: build again")
 		}
-		to, err := p.destination(s.Dest, src)
 		if err != nil {
-			return err
-		}
-		for e, err := range f.tree.Entries(src, f.exclude) {
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err == nil {
-				name := to
-				if src.Dir {
-					name = path.Join(to, e.Path)
-				}
-				err = p.entry(f.tree, e, name)
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", src.Name, err)
-			}
+			return fmt.Errorf("%s: %w", src.Name, err)
 		}
 	}
 	for _, inline := range s.Files {
@@ -111,6 +94,35 @@ func (b *Builder) copy(ctx context.Context, s *Step, f *files, site *site) error
 		}
 		if err != nil {
 			return fmt.Errorf("<<%s: %w", inline.Name, err)
+		}
+	}
+	return nil
+}
+
+// source copies one source, or unpacks it.
+func (p *placer) source(ctx context.Context, s *Step, f *files, src Source, dir string) error {
+	if s.Unpack && !src.Dir {
+		if done, err := p.unpack(ctx, f.tree, src, dir, s.Dest); done || err != nil {
+			return err
+		}
+	}
+	to, err := p.destination(s.Dest, src)
+	if err != nil {
+		return err
+	}
+	for e, err := range p.seen.entries(f.tree.Entries(src, f.exclude)) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			name := to
+			if src.Dir {
+				name = path.Join(to, e.Path)
+			}
+			err = p.entry(f.tree, e, name)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -144,7 +156,7 @@ func (p *placer) entry(t *Tree, e Entry, name string) error {
 	case e.Mode&fs.ModeSymlink != 0:
 		return p.link(name, e)
 	}
-	r, err := t.Open(e)
+	r, err := p.seen.open(t)(e)
 	if err != nil {
 		return err
 	}

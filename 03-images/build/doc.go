@@ -26,7 +26,7 @@
 //
 // Caveats. Stages and steps run one after another. Each build reads the whole of
 // what it copies: nothing is remembered by a file's time; and it reads it twice, for
-// the key and for the copy, so a context must not change under a build. Of a hard
+// the key and for the copy: a build whose context changes in between fails. Of a hard
 // link each name becomes a file. A RUN has its caller's network unless it is to have
 // none, and with it the caller's abstract sockets (unix(7)). Not here, each refused by name: ADD of URLs and git repositories,
 // RUN --mount, --security and --device, COPY --parents, symbolic --chmod, ONBUILD

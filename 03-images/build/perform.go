@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"path"
 
@@ -28,10 +29,11 @@ func (b *Builder) open(ctx context.Context, s *Step) (*files, []digest.Digest, e
 	var sums []digest.Digest
 	for _, src := range f.sources {
 		var sum digest.Digest
+		seen := seen{seed: maphash.MakeSeed()}
 		if err == nil {
-			sum, err = Checksum(tree.Entries(src, f.exclude), tree.Open)
+			sum, err = Checksum(seen.entries(tree.Entries(src, f.exclude)), seen.open(tree))
 		}
-		sums = append(sums, sum)
+		sums, f.seen = append(sums, sum), append(f.seen, seen)
 	}
 	if err != nil {
 		f.Close()
