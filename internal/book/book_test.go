@@ -107,6 +107,7 @@ func TestChapters_SessionsRun(t *testing.T) {
 	for _, p := range pages(t, tree(t).Root) {
 		t.Run(filepath.Base(p.Path), func(t *testing.T) {
 			var copied string
+			has := map[string]bool{}
 			home := t.TempDir()
 			// The virtual machine's kernel cannot be downloaded from in here.
 			if cache, err := os.UserCacheDir(); err == nil {
@@ -123,7 +124,7 @@ func TestChapters_SessionsRun(t *testing.T) {
 				if copied == "" {
 					copied = fresh(t)
 				}
-				if lacks := lacking(t, b, copied, env); lacks != "" {
+				if lacks := lacking(t, b, has, copied, env); lacks != "" {
 					t.Logf("%s:%d: not run: this machine has no %s", p.Path, b.Line, lacks)
 					continue
 				}
@@ -137,14 +138,18 @@ func TestChapters_SessionsRun(t *testing.T) {
 	}
 }
 
-// lacking returns the first of a session's needs that the machine does not have.
-func lacking(t *testing.T, b Block, dir string, env []string) string {
-	if b.Options["needs"] == "" {
-		return ""
-	}
+// lacking returns the first of a session's needs that the machine does not have. has
+// is what is known already.
+func lacking(t *testing.T, b Block, has map[string]bool, dir string, env []string) string {
 	for need := range strings.SplitSeq(b.Options["needs"], ",") {
+		if need == "" {
+			continue
+		}
 		require.Contains(t, needs, need, "line %d", b.Line)
-		if has := (Step{Command: needs[need]}); !has.succeeds(t.Context(), dir, env) {
+		if _, known := has[need]; !known {
+			has[need] = Step{Command: needs[need]}.succeeds(t.Context(), dir, env)
+		}
+		if !has[need] {
 			return need
 		}
 	}
@@ -159,6 +164,8 @@ func fresh(t *testing.T) string {
 		switch {
 		case err != nil:
 			return err
+		case rel == ".git" && !d.IsDir(): // of a worktree
+			return nil
 		case rel == ".git" || rel == ".lab":
 			return filepath.SkipDir
 		case d.IsDir():
