@@ -97,7 +97,9 @@ func decompress(r io.Reader) (io.ReadCloser, error) {
 	return images.Decompress("", b)
 }
 
-// rewrite copies an archive, with --chown and --chmod in its headers.
+// rewrite copies an archive, with --chown in its headers, also in those of links. Of
+// --chmod its files know nothing (BuildKit, solver/llbsolver/file/unpack.go, which before
+// v0.23 left the owners alone, too).
 func (p *placer) rewrite(r io.Reader, w io.Writer) error {
 	in, out := tar.NewReader(r), tar.NewWriter(w)
 	for {
@@ -118,9 +120,6 @@ func (p *placer) rewrite(r io.Reader, w io.Writer) error {
 		h.Format = tar.FormatUnknown
 		if p.owner != nil {
 			h.Uid, h.Gid, h.Uname, h.Gname = p.owner.uid, p.owner.gid, "", ""
-		}
-		if p.mode != nil && h.Typeflag != tar.TypeSymlink {
-			h.Mode = int64(p.mode.Perm())
 		}
 		if err := out.WriteHeader(h); err != nil {
 			return err

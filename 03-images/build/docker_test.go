@@ -82,6 +82,7 @@ COPY --chown=1:2 f g /e/f/
 COPY --chmod=711 f /h
 `,
 	"tops":  "FROM base AS one\nCOPY --chown=5:6 --chmod=701 d/sub /s\nFROM base\nCOPY d/sub /n1\nCOPY --chown=1:2 d/sub /n2\nCOPY --chmod=700 d/sub /n3\nCOPY --from=one /s /n4\nCOPY --from=one --chown=7:7 --chmod=777 /s /n5\n",
+	"modes": "FROM base\nADD --chmod=701 a.tar.gz f /n/\n",
 	"globs": "FROM base\nCOPY d/s* d/a none* /n/\nCOPY lf d/* /m/\n",
 }
 
