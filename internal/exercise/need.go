@@ -46,7 +46,7 @@ func NeedAll(t testing.TB) {
 	t.Helper()
 	for _, e := range All() {
 		if !Written(e.ID) {
-			t.Skipf("stands on exercise %s (%s), which is not written yet: ./lab run borrows it, ./lab verify tests this with the reference", e.ID, e.Title)
+			t.Skipf("exercise %s (%s) is not written yet: open %s, read %s", e.ID, e.Title, e.File, e.Page())
 		}
 	}
 }

@@ -89,6 +89,7 @@ func Run(ctx context.Context, w Workshop, o Options) (*Report, error) {
 		{"marks", r.marks},
 		{"mistakes", r.mistakes},
 		{"alternatives", r.alternatives},
+		{"fuzz", r.fuzz},
 		{"yours", r.yours},
 		{"given", r.given},
 	} {
