@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,6 +36,10 @@ func outer(o Options) (int, error) {
 		return 0, err
 	}
 	defer go_.close()
+	if dir, done := findings(); dir != "" {
+		defer done()
+		o.Writable = append(slices.Clone(o.Writable), dir)
+	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -143,4 +149,20 @@ func inherited() []*os.File {
 	}
 	os.Setenv(resultFD, "4")
 	return []*os.File{os.NewFile(uintptr(fd), "results")}
+}
+
+// findings makes the folder into which fuzzing writes what makes a test fail, so
+// that the sandbox leaves it writable; done removes it if nothing was found.
+func findings() (dir string, done func()) {
+	if !slices.ContainsFunc(os.Args[1:], func(a string) bool { return strings.HasPrefix(a, "-test.fuzz=") }) {
+		return "", nil
+	}
+	dir, err := filepath.Abs("testdata/fuzz")
+	if err != nil || os.MkdirAll(dir, 0o755) != nil {
+		return "", nil
+	}
+	return dir, func() {
+		os.Remove(dir) // unless there is something in it
+		os.Remove(filepath.Dir(dir))
+	}
 }
