@@ -41,10 +41,11 @@ var _ = todo("3.4")
 //
 // What overlay deleted, a character device 0:0 (one, with many names), is an empty file
 // .wh.NAME; a folder that hides all below it is followed by .wh..wh..opq (both without
-// mode, owner or time). Symbolic links are shipped as they are and not followed. Of a file with
-// several names (links and fifos too) the first in the order has the content, the
-// others are hard links to it, with the same mode, owner and time. Sockets are left
-// out. A file that grows while it is read is cut to the size in its header.
+// mode, owner or time). Symbolic links are shipped as they are and not followed. Of a
+// file with several names (links and fifos too) the first in the order has the
+// content, the others are hard links to it, with the same mode, owner and time.
+// Sockets are left out. A file that grows while it is read is cut to the size in its
+// header.
 //
 //	a-first, b/second (two names), gone (deleted) → ./  a-first  b/  b/second → a-first  .wh.gone
 //
@@ -54,8 +55,8 @@ var _ = todo("3.4")
 //
 // May use: os.OpenRoot; readNames, which lists a folder in no order; openEntry, for
 // files and folders only (to open a fifo waits for who writes to it); ownerOf, for
-// the rest; shipFile, for a file whose header has its size; shortName and because, which keep an error to one line; whiteoutPrefix,
-// opaqueName.
+// the rest; shipFile, for a file whose header has its size; shortName and because,
+// which keep an error to one line; whiteoutPrefix, opaqueName.
 //
 // Done when: `./lab test 3.4` is green.
 func Diff(ctx context.Context, upper string, w io.Writer, o DiffOptions) error {
