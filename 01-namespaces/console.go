@@ -17,48 +17,60 @@ import (
 //	caller's terminal, raw ── copy ── master ═ line discipline ═ slave ── program
 //	caller ◀─ SCM_RIGHTS over Stdio.Console ─ child
 
-// openTerminal makes the pair, sends the master up and takes the slave as stdio
-// and controlling terminal. The session is the process's own already.
+// openTerminal is OpenTerminal with the size of the caller's, which is still the
+// standard input here. A size that came later would be too late for a program that
+// asks at once.
 func openTerminal(owner *User) error {
+	uid := -1
+	if owner != nil {
+		uid = owner.UID
+	}
+	size, _ := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ)
+	_, err := OpenTerminal(consoleFD, uid, size)
+	return err
+}
+
+// OpenTerminal makes the pair, sends the master over the socket conn and takes the
+// slave as stdio and controlling terminal. The session is the process's own already.
+// The slave, whose path is returned, belongs to uid unless that is -1.
+func OpenTerminal(conn, uid int, size *unix.Winsize) (name string, err error) {
 	master, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("terminal: open /dev/ptmx: %w", err)
+		return "", fmt.Errorf("terminal: open /dev/ptmx: %w", err)
 	}
 	defer unix.Close(master)
 	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
-		return fmt.Errorf("terminal: unlock: %w", err)
+		return "", fmt.Errorf("terminal: unlock: %w", err)
 	}
 	n, err := unix.IoctlGetUint32(master, unix.TIOCGPTN)
 	if err != nil {
-		return fmt.Errorf("terminal: number: %w", err)
+		return "", fmt.Errorf("terminal: number: %w", err)
 	}
-	name := "/dev/pts/" + strconv.Itoa(int(n))
+	name = "/dev/pts/" + strconv.Itoa(int(n))
 	slave, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("terminal: open %s: %w", name, err)
+		return "", fmt.Errorf("terminal: open %s: %w", name, err)
 	}
-	if owner != nil {
-		if err := unix.Fchown(slave, owner.UID, -1); err != nil {
-			return fmt.Errorf("terminal: chown %s: %w", name, err)
+	if uid >= 0 {
+		if err := unix.Fchown(slave, uid, -1); err != nil {
+			return "", fmt.Errorf("terminal: chown %s: %w", name, err)
 		}
 	}
-	// The caller's terminal is still the standard input here. A size that came later
-	// would be too late for a program that asks at once.
-	if size, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ); err == nil {
+	if size != nil {
 		unix.IoctlSetWinsize(slave, unix.TIOCSWINSZ, size)
 	}
-	if err := unix.Sendmsg(consoleFD, []byte(name), unix.UnixRights(master), nil, 0); err != nil {
-		return fmt.Errorf("terminal: send its master: %w", err)
+	if err := unix.Sendmsg(conn, []byte(name), unix.UnixRights(master), nil, 0); err != nil {
+		return "", fmt.Errorf("terminal: send its master: %w", err)
 	}
 	if err := unix.IoctlSetInt(slave, unix.TIOCSCTTY, 0); err != nil {
-		return fmt.Errorf("terminal: make %s the controlling one: %w", name, err)
+		return "", fmt.Errorf("terminal: make %s the controlling one: %w", name, err)
 	}
 	for fd := range 3 {
 		if err := unix.Dup2(slave, fd); err != nil {
-			return fmt.Errorf("terminal: dup2: %w", err)
+			return "", fmt.Errorf("terminal: dup2: %w", err)
 		}
 	}
-	return unix.Close(slave)
+	return name, unix.Close(slave)
 }
 
 // NewConsole returns the two ends of the socket that a terminal's master comes

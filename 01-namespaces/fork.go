@@ -47,6 +47,10 @@ func (s Step) String() string {
 	return fmt.Sprintf("step %d", s.Do)
 }
 
+// Unshare is the step that makes new namespaces: flags of clone(2). A new PID
+// namespace takes a Fork after it.
+func Unshare(flags uintptr) Step { return Step{Do: unshare, flags: flags} }
+
 var nsFlags = [...]struct {
 	t    Type
 	flag uintptr
@@ -85,23 +89,38 @@ type program struct {
 // The program gets SIGKILL when the thread that called takeSteps ends: a caller
 // that locks its thread and returns ends it too early.
 func takeSteps(steps []Step, prog program) (*os.Process, error) {
-	raw, err := prepare(steps, prog)
+	pid, err := launch(steps, prog, false)
 	if err != nil {
 		return nil, err
 	}
+	return os.FindProcess(pid)
+}
+
+// Launch is takeSteps for a program that outlives the caller, and its PID. exe is
+// executed by descriptor: its path may mean nothing in another mount namespace.
+func Launch(steps []Step, exe *os.File, argv, env []string, files []*os.File) (pid int, err error) {
+	return launch(steps, program{exe, argv, env, files}, true)
+}
+
+func launch(steps []Step, prog program, stays bool) (int, error) {
+	raw, err := prepare(steps, prog)
+	if err != nil {
+		return 0, err
+	}
+	raw.dies = !stays
 	r, w, err := os.Pipe()
 	if err != nil {
 		raw.close()
-		return nil, err
+		return 0, err
 	}
 	defer r.Close()
-	raw.report = raw.above(w)
+	raw.report = raw.dup(w)
 	pid, errno := fork(raw)
 	runtime.KeepAlive(steps)
 	w.Close()
 	raw.close()
 	if errno != 0 {
-		return nil, fmt.Errorf("fork: %w", errno)
+		return 0, fmt.Errorf("fork: %w", errno)
 	}
 	// What is said is at most the PID of the child's child and then what failed, or the
 	// other way round if that one is faster. The pipe ends when the program is executed,
@@ -121,9 +140,9 @@ func takeSteps(steps []Step, prog program) (*os.Process, error) {
 	}
 	if err != nil {
 		reap(pid)
-		return nil, err
+		return 0, err
 	}
-	return os.FindProcess(pid)
+	return pid, nil
 }
 
 func reap(pid int) {
@@ -136,7 +155,7 @@ func reap(pid int) {
 
 // prepare makes everything that the child will need: it cannot allocate.
 func prepare(steps []Step, prog program) (raw *rawPlan, err error) {
-	raw = new(rawPlan)
+	raw = &rawPlan{above: max(maxFiles, len(prog.files))}
 	defer func() {
 		if err != nil {
 			raw.close()
@@ -158,7 +177,7 @@ func prepare(steps []Step, prog program) (raw *rawPlan, err error) {
 			if s.File == nil || step.flags == 0 {
 				return raw, fmt.Errorf("a step to join %q without an open namespace of that type", s.Type)
 			}
-			step.fd = raw.above(s.File)
+			step.fd = raw.dup(s.File)
 		}
 		raw.steps = append(raw.steps, step)
 	}
@@ -171,9 +190,9 @@ func prepare(steps []Step, prog program) (raw *rawPlan, err error) {
 		if f == nil {
 			f = null
 		}
-		raw.files = append(raw.files, raw.above(f))
+		raw.files = append(raw.files, raw.dup(f))
 	}
-	raw.exe = raw.above(prog.exe)
+	raw.exe = raw.dup(prog.exe)
 	if raw.argv, err = syscall.SlicePtrFromStrings(prog.argv); err != nil {
 		return raw, err
 	}
@@ -183,9 +202,9 @@ func prepare(steps []Step, prog program) (raw *rawPlan, err error) {
 	return raw, raw.err
 }
 
-// above duplicates a file to a descriptor that none of the program's own takes.
-func (p *rawPlan) above(f *os.File) uintptr {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, maxFiles)
+// dup duplicates a file to a descriptor that none of the program's own takes.
+func (p *rawPlan) dup(f *os.File) uintptr {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, p.above)
 	if err != nil {
 		p.err = errors.Join(p.err, fmt.Errorf("duplicate %s: %w", f.Name(), err))
 		return 0

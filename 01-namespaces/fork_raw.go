@@ -13,7 +13,7 @@ import (
 // what prepare has laid out, and executes a program or exits. The syscall package
 // starts every process like this (forkAndExecInChild1).
 
-// maxFiles is below every descriptor that the child uses itself.
+// maxFiles is below every descriptor that the child uses itself, unless the program has more.
 const maxFiles = 16
 
 type rawPlan struct {
@@ -23,6 +23,8 @@ type rawPlan struct {
 	argv, env []*byte
 	report    uintptr // the pipe to the caller
 	open      []int   // what prepare opened
+	above     int     // every descriptor of the program is below
+	dies      bool    // with the caller
 	err       error   // why it could not
 }
 
@@ -125,9 +127,10 @@ func rawChild(p *rawPlan) {
 //go:norace
 //go:nocheckptr
 func rawExec(p *rawPlan) syscall.Errno {
-	_, _, errno := syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0, 0)
-	if errno != 0 {
-		return errno
+	if p.dies {
+		if _, _, errno := syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0, 0); errno != 0 {
+			return errno
+		}
 	}
 	for i, fd := range p.files {
 		if _, _, errno := syscall.RawSyscall6(unix.SYS_DUP3, fd, uintptr(i), 0, 0, 0, 0); errno != 0 {
@@ -137,7 +140,7 @@ func rawExec(p *rawPlan) syscall.Errno {
 	// What the caller itself was given, by a shell for one, is not for the container.
 	syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, uintptr(len(p.files)), ^uintptr(0)>>32, unix.CLOSE_RANGE_CLOEXEC, 0, 0, 0)
 	var empty byte
-	_, _, errno = syscall.RawSyscall6(unix.SYS_EXECVEAT, p.exe, uintptr(unsafe.Pointer(&empty)),
+	_, _, errno := syscall.RawSyscall6(unix.SYS_EXECVEAT, p.exe, uintptr(unsafe.Pointer(&empty)),
 		uintptr(unsafe.Pointer(&p.argv[0])), uintptr(unsafe.Pointer(&p.env[0])), unix.AT_EMPTY_PATH, 0)
 	return errno
 }

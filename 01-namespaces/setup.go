@@ -34,7 +34,7 @@ func setup(spec *Spec) error {
 		{spec.joins(), func() error { return join(spec) }},
 		{true, newSession},
 		{spec.Hostname != "", func() error { return hostname(spec.Hostname) }},
-		{spec.New(Net), loopbackUp},
+		{spec.New(Net), LoopbackUp},
 		{spec.Root != nil, func() error { return newRoot(spec) }},
 		{len(spec.MaskedPaths) > 0, func() error { return Mask(spec.MaskedPaths) }},
 		{len(spec.ReadonlyPaths) > 0, func() error { return Readonly(spec.ReadonlyPaths) }},
@@ -68,14 +68,14 @@ func childAttr(spec *Spec, flags uintptr) *syscall.SysProcAttr {
 	unix.CloseRange(specFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) // fails before Linux 5.11, and then setup says so
 	attr := &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL}
 	if spec.New(UserNS) {
-		attr.AmbientCaps = allCaps()
+		attr.AmbientCaps = AllCaps()
 	}
 	return attr
 }
 
-// allCaps lists what the kernel knows. Whether it is in the bounding set here does
+// AllCaps lists what the kernel knows. Whether it is in the bounding set here does
 // not count, as in a container it may not be: a new user namespace has a full one.
-func allCaps() []uintptr {
+func AllCaps() []uintptr {
 	var caps []uintptr
 	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
 		if _, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0); err == nil {
@@ -192,8 +192,8 @@ func (s *Spec) joins() bool {
 	return slices.ContainsFunc(s.Namespaces, func(ns Namespace) bool { return ns.Path != "" })
 }
 
-// loopbackUp sets lo up: a new network namespace has one, but down.
-func loopbackUp() error {
+// LoopbackUp sets lo up: a new network namespace has one, but down.
+func LoopbackUp() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("set lo up: %w", err)
