@@ -1,0 +1,14 @@
+package probe
+
+// A Result is what a probe has found so far.
+type Result int
+
+const (
+	Unknown Result = iota
+	Success
+	Failure
+)
+
+// Results are those of a container's three probes. Of a probe that it does not have,
+// or that did not run yet, the result is Unknown.
+type Results struct{ Startup, Liveness, Readiness Result }
