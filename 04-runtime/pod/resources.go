@@ -117,7 +117,8 @@ func ClassResources(class corev1.PodQOSClass, pods []*corev1.Pod) driver.Resourc
 	milli := int64(0)
 	for _, p := range pods {
 		if class == corev1.PodQOSBurstable && QoS(p) == class {
-			milli += Requests(p).Cpu().MilliValue()
+			r := Requests(p)
+			milli += r.Cpu().MilliValue()
 		}
 	}
 	return driver.Resources{CPUShares: cgroups.SharesFromMilliCPU(milli)}
