@@ -12,3 +12,12 @@ const (
 // Results are those of a container's three probes. Of a probe that it does not have,
 // or that did not run yet, the result is Unknown.
 type Results struct{ Startup, Liveness, Readiness Result }
+
+// A Kind of probe, as messages name it: "Liveness probe failed: …".
+type Kind string
+
+const (
+	Startup   Kind = "Startup"
+	Liveness  Kind = "Liveness"
+	Readiness Kind = "Readiness"
+)
