@@ -18,7 +18,7 @@ import (
 var HostMAC = net.HardwareAddr{0xee, 0xee, 0xee, 0xee, 0xee, 0xee}
 
 // routeProtocol marks our routes in the kernel's tables (rtnetlink(7), rtm_protocol).
-const routeProtocol = netlink.RouteProtocol(0xc0)
+const routeProtocol = netlink.RouteProtocol(0xc4)
 
 // PodMAC is that of the pod with this address: a locally administered one.
 func PodMAC(a netip.Addr) net.HardwareAddr {

@@ -33,7 +33,9 @@ func pod(t testing.TB) string {
 func nothingLeft(t testing.TB) {
 	t.Helper()
 	before := kernelState(t)
-	t.Cleanup(func() { check.Equal(t, "links, addresses, routes, neighbours and tables after the test", before, kernelState(t)) })
+	t.Cleanup(func() {
+		check.Equal(t, "links, addresses, routes, neighbours and tables after the test", before, kernelState(t))
+	})
 }
 
 func kernelState(t testing.TB) string {
