@@ -21,3 +21,6 @@ var capNames = [...]string{
 	"CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF",
 	"CAP_CHECKPOINT_RESTORE",
 }
+
+// CapabilityNames are all that are known here.
+func CapabilityNames() []string { return slices.Clone(capNames[:]) }

@@ -47,10 +47,12 @@ func OpenTerminal(conn, uid int, size *unix.Winsize) (name string, err error) {
 		return "", fmt.Errorf("terminal: number: %w", err)
 	}
 	name = "/dev/pts/" + strconv.Itoa(int(n))
-	slave, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", fmt.Errorf("terminal: open %s: %w", name, err)
+	// Not by its name, which an image could have made a link of.
+	peer, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+	if errno != 0 {
+		return "", fmt.Errorf("terminal: open %s: %w", name, errno)
 	}
+	slave := int(peer)
 	if uid >= 0 {
 		if err := unix.Fchown(slave, uid, -1); err != nil {
 			return "", fmt.Errorf("terminal: chown %s: %w", name, err)

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -49,10 +48,13 @@ type Container struct {
 // ErrNotExist is a container that there is none of. Callers look for these words.
 var ErrNotExist = errors.New("container does not exist")
 
-var validID = regexp.MustCompile(`^[A-Za-z0-9_+.-]{1,1024}$`)
+func validID(id string) bool {
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-"
+	return id != "" && id != "." && id != ".." && len(id) <= 255 && strings.Trim(id, allowed) == ""
+}
 
 func (r *Runtime) dir(id string) (string, error) {
-	if !validID.MatchString(id) || id == "." || id == ".." {
+	if !validID(id) {
 		return "", fmt.Errorf("invalid container ID %q: want letters, digits, _ + . and -", id)
 	}
 	return filepath.Join(r.Root, id), nil

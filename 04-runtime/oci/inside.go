@@ -2,6 +2,7 @@ package oci
 
 import (
 	"errors"
+	"os"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -14,9 +15,11 @@ import (
 //
 //	P newCgroup(spec, id, rootless)     chooses the folders, makes nothing
 //	P compileSeccomp(spec.Linux.Seccomp) nil for nil
-//	P cgroup.apply(pid)                 makes the groups, sets limits and devices, moves the child in
+//	P cgroup.make(), birth(), doors()   the groups with limits and devices, and the ways in
+//	P openTrees(spec, rootless)         sources of mounts that the child could not reach: files by index of spec.Mounts
 //	P limitProcess(pid, process)        prlimit(2), oom_score_adj: what takes rights outside
-//	C prepareRoot(spec, rootfs)         propagation, mounts, devices and links below rootfs; / is still the caller's
+//	C enterDoors(doors)                 first of all
+//	C prepareRoot(spec, rootfs, trees)  propagation, mounts, devices and links below rootfs; / is still the caller's
 //	C enterRoot(spec, rootfs, noPivot)  pivot_root, or MS_MOVE and chroot
 //	C setSysctls(spec.Linux.Sysctl)
 //	C finishRoot(spec)                  read-only mounts and root, readonly and masked paths
@@ -34,7 +37,9 @@ type cgroup interface {
 	// paths is what state.json keeps: the folder of each hierarchy, by the v1
 	// controller's name, "" for v2.
 	paths() map[string]string
-	apply(pid int) error
+	make() error
+	birth() (*os.File, error)   // for CLONE_INTO_CGROUP; nil without a v2 group
+	doors() ([]*os.File, error) // for enterDoors in the child
 	join(pid int) error
 	set(r *specs.LinuxResources) error // update
 	stats() (*Stats, error)

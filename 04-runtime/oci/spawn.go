@@ -31,11 +31,33 @@ var kinds = map[specs.LinuxNamespaceType]struct {
 type child struct {
 	stdio    [3]*os.File // nil: ours
 	preserve int         // our descriptors from 3 on that it gets as well
-	extra    []*os.File  // what comes after those: the socket first
+	socket   *os.File    // what comes after those
+	extra    []*os.File  // and then
+	ours     []*os.File  // of these, to be closed
+	birth    *os.File    // the v2 group to be born in; may be nil
 	join     []namespaces.Namespace
 	flags    uintptr // of clone(2): the new namespaces
 	time     map[string]specs.LinuxTimeOffset
 	newTime  bool
+}
+
+// lend passes a file on and returns the number that the child knows it by; give is
+// lend for one that is closed with the child's other files.
+func (c *child) lend(f *os.File) int {
+	c.extra = append(c.extra, f)
+	return 3 + c.preserve + len(c.extra)
+}
+
+func (c *child) give(f *os.File) int {
+	c.ours = append(c.ours, f)
+	return c.lend(f)
+}
+
+// close closes our copies of what the child got.
+func (c *child) close() {
+	for _, f := range append(c.ours, c.socket, c.birth) {
+		f.Close() // nil, or closed before, is an error that does no harm
+	}
 }
 
 // planNamespaces sorts the spec's namespaces into those to make and those to join. A
@@ -75,11 +97,18 @@ func (c *child) start(exe *os.File) (pid int, err error) {
 			s.File.Close()
 		}
 	}()
-	if joins(namespaces.UserNS) || joins(namespaces.Mnt) || c.newTime {
+	if raw := joins(namespaces.UserNS) || joins(namespaces.Mnt) || c.newTime; raw {
 		if c.flags&unix.CLONE_NEWUSER != 0 {
 			return 0, errors.New("a new user namespace cannot be had together with a joined mount or a new time namespace")
 		}
-		return c.startRaw(steps, exe, argv, files)
+		pid, err := c.startRaw(steps, exe, argv, files)
+		if err == nil && c.birth != nil { // it waits for its job, so it can still be moved
+			if err = joinUnified(c.birth, pid); err != nil {
+				unix.Kill(pid, unix.SIGKILL)
+				unix.Wait4(pid, nil, 0, nil)
+			}
+		}
+		return pid, err
 	}
 	type result struct {
 		pid int
@@ -99,6 +128,9 @@ func (c *child) start(exe *os.File) (pid int, err error) {
 			}
 		}
 		attr := &syscall.SysProcAttr{Cloneflags: c.flags}
+		if c.birth != nil {
+			attr.UseCgroupFD, attr.CgroupFD = true, int(c.birth.Fd())
+		}
 		if c.flags&unix.CLONE_NEWUSER != 0 {
 			attr.AmbientCaps = namespaces.AllCaps() // survive its execve, before its ids are mapped
 		}
@@ -170,7 +202,7 @@ func (c *child) files() []*os.File {
 	for fd := range c.preserve {
 		files = append(files, os.NewFile(uintptr(3+fd), fmt.Sprintf("descriptor %d", 3+fd)))
 	}
-	return append(files, c.extra...)
+	return append(append(files, c.socket), c.extra...)
 }
 
 // explain words the error of clone(2), one errno for many reasons.
@@ -196,4 +228,14 @@ func mapIDs(pid int, l *specs.Linux) error {
 		return fmt.Errorf("user namespace: %w", err)
 	}
 	return nil
+}
+
+// joinUnified moves a process that was not born in a group of v2 into it.
+func joinUnified(group *os.File, pid int) error {
+	fd, err := unix.Openat(int(group.Fd()), "cgroup.procs", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		_, err = unix.Write(fd, strconv.AppendInt(nil, int64(pid), 10))
+		unix.Close(fd)
+	}
+	return wrap("join "+group.Name(), err)
 }

@@ -38,6 +38,8 @@ type job struct {
 	Fifo     int          `json:"fifo,omitempty"`    // MakeBarrier's descriptor
 	Console  int          `json:"console,omitempty"` // socket that the terminal's master goes to
 	Preserve int          `json:"preserve,omitempty"`
+	Doors    []int        `json:"doors,omitempty"` // to the v1 groups
+	Trees    map[int]int  `json:"trees,omitempty"` // sources of mounts that were opened outside
 }
 
 type told struct {

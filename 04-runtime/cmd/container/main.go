@@ -1,0 +1,15 @@
+// Container is coracle-runtime by the name that chapter 4 runs it by:
+//
+//	./lab run 4 container run --bundle DIR ID
+package main
+
+import (
+	"os"
+
+	"coracle/04-runtime/oci"
+)
+
+func main() {
+	oci.Init()
+	os.Exit(oci.Main(os.Args))
+}

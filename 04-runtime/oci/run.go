@@ -1,0 +1,86 @@
+package oci
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	namespaces "coracle/01-namespaces"
+)
+
+// foreground runs begin, which starts a process as a child of ours, and waits for its
+// end: signals are forwarded, and with terminal ours is joined to the process's. begin
+// gets the socket for the terminal's master. The status is as a shell words it.
+func foreground(terminal bool, begin func(console *os.File) (pid int, err error)) (status int, err error) {
+	var parent, console *os.File
+	if terminal {
+		if parent, console, err = namespaces.NewConsole(); err != nil {
+			return 0, err
+		}
+		defer parent.Close()
+	}
+	// From before there is a process: a signal that comes meanwhile is not lost.
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals)
+	defer signal.Stop(signals)
+	pid, err := begin(console)
+	if console != nil {
+		console.Close()
+	}
+	if err != nil {
+		return 0, err
+	}
+	if terminal {
+		master, err := namespaces.ReceiveConsole(parent)
+		if err != nil {
+			return 0, errors.Join(err, unix.Kill(pid, unix.SIGKILL))
+		}
+		defer master.Close()
+		t, err := namespaces.Attach(master, os.Stdin, os.Stdout)
+		if err != nil {
+			return 0, errors.Join(err, unix.Kill(pid, unix.SIGKILL))
+		}
+		defer t.Detach()
+	}
+	ended := make(chan error, 1)
+	p := &namespaces.Process{Pid: pid}
+	go func() {
+		status, err = p.Wait()
+		ended <- err
+	}()
+	for {
+		select {
+		case err := <-ended:
+			return status, err
+		case s := <-signals:
+			switch s {
+			case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE, unix.SIGWINCH: // ours; SIGURG is Go's own
+			default:
+				p.Signal(s.(syscall.Signal))
+			}
+		}
+	}
+}
+
+// Run creates a container, starts it, waits for its end and deletes it (unless keep).
+func (r *Runtime) Run(id string, o Options, terminal, keep bool) (status int, err error) {
+	made := false
+	status, err = foreground(terminal, func(console *os.File) (int, error) {
+		if console != nil {
+			o.Console = console
+		}
+		c, err := r.Create(id, o)
+		if err != nil {
+			return 0, err
+		}
+		made = true
+		return c.PID, r.Start(id)
+	})
+	if made && (!keep || err != nil) {
+		err = errors.Join(err, r.Delete(id, true))
+	}
+	return status, err
+}
