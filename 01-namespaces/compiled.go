@@ -38,7 +38,8 @@ func (s *Spec) CompileSeccomp() error {
 	return nil
 }
 
-func installCompiled(f *CompiledSeccomp) error {
+// Install puts the filter in force for the calling thread, which is locked.
+func (f *CompiledSeccomp) Install() error {
 	if len(f.Program)%8 != 0 {
 		return errors.New("seccomp: the filter is cut off")
 	}

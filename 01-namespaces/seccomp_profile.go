@@ -20,7 +20,7 @@ func installFilters(spec *Spec) error {
 		}
 	}
 	if spec.Compiled != nil {
-		return installCompiled(spec.Compiled)
+		return spec.Compiled.Install()
 	}
 	return nil
 }
