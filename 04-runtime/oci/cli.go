@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,6 +61,7 @@ const Version = "0.4.0"
 func Main(args []string) int {
 	c := &cli{Runtime: new(Runtime), name: filepath.Base(args[0]), out: os.Stdout}
 	c.Warn = func(msg string) { c.log.write("warning", msg) }
+	slog.SetDefault(slog.New(warnTo(c.Warn)))
 	status, err := c.main(args[1:])
 	if err != nil {
 		c.log.write("error", err.Error())

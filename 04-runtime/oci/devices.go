@@ -72,6 +72,18 @@ func replacePtmx(root int) error {
 	return nil
 }
 
+func symlinkIn(root int, dir, name, to string) error {
+	at, err := openTarget(root, dir, true)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(at)
+	if err := unix.Symlinkat(to, at, name); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("link %s/%s: %w", dir, name, err)
+	}
+	return nil
+}
+
 var deviceKinds = map[string]uint32{"c": unix.S_IFCHR, "u": unix.S_IFCHR, "b": unix.S_IFBLK, "p": unix.S_IFIFO}
 
 // makeDevice makes one node. Where mknod(2) is refused, in a user namespace, the

@@ -34,17 +34,21 @@ func mountGroups(root int, p *mountPlan, spec *specs.Spec) error {
 	if err := unix.Mount("tmpfs", fdPath(target), "tmpfs", flags, "mode=755"); err != nil {
 		return fmt.Errorf("mount a tmpfs for the hierarchies: %w", err)
 	}
+	top, err := openTarget(root, p.Destination, true) // anew: the tmpfs
+	if err != nil {
+		return err
+	}
+	defer unix.Close(top)
 	for _, h := range all {
 		name := filepath.Base(h.Mount)
-		sub := filepath.Join(p.Destination, name)
-		err := mountHierarchy(root, sub, h, p, has(spec, specs.CgroupNamespace))
+		err := mountHierarchy(top, name, h, p, has(spec, specs.CgroupNamespace))
 		if err != nil {
 			return fmt.Errorf("hierarchy %s: %w", name, err)
 		}
 		for _, c := range h.Controllers {
 			if c != name && strings.Contains(name, ",") { // cpu → cpu,cpuacct
-				if err := symlinkIn(root, p.Destination, c, name); err != nil {
-					return err
+				if err := unix.Symlinkat(name, top, c); err != nil {
+					return fmt.Errorf("link %s: %w", c, err)
 				}
 			}
 		}
@@ -116,16 +120,4 @@ func mountUnified(root, target int, p *mountPlan, all []hostgroup.Hierarchy) err
 		return err
 	}
 	return propagate(root, p)
-}
-
-func symlinkIn(root int, dir, name, to string) error {
-	at, err := openTarget(root, dir, true)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(at)
-	if err := unix.Symlinkat(to, at, name); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("link %s/%s: %w", dir, name, err)
-	}
-	return nil
 }
