@@ -91,11 +91,11 @@ func (w *Worker) Run(ctx context.Context) {
 
 	var tally Tally
 	var pending chan error // of the question that has not returned
-	for {
+	for ctx.Err() == nil {
 		var answer error
 		pending, answer = w.refAsk(ctx, pending)
 		if ctx.Err() != nil {
-			break
+			break // the answer is that we were stopped
 		}
 		verdict := tally.Add(w.Probe, refResult(answer))
 		w.Report(verdict, answer)
