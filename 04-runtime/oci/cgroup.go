@@ -46,6 +46,10 @@ type group struct {
 
 func (g group) v2() bool { return len(g.controllers) == 0 }
 
+// named says whether it is of a hierarchy of v1 without a controller (name=systemd):
+// it limits nothing, and may be missing.
+func (g group) named() bool { return !g.v2() && strings.HasPrefix(g.controllers[0], "name=") }
+
 // groups are all folders of one container; none if it has no groups.
 type groups struct {
 	all       []group
@@ -155,7 +159,7 @@ func (gs *groups) make() (err error) {
 			return fmt.Errorf("cgroup %s is in use by %d processes: choose another cgroupsPath", g.dir, n)
 		}
 		err := g.make()
-		if gs.rootless && denied(err) {
+		if (gs.rootless || g.named()) && denied(err) {
 			continue
 		}
 		if err != nil {

@@ -51,8 +51,9 @@ type Engine struct {
 	dir  string
 }
 
-// Start starts an Engine, or skips the test where there can be none.
-func Start(t testing.TB) *Engine {
+// Start starts an Engine, with flags of dockerd besides its own, or skips the test
+// where there can be none.
+func Start(t testing.TB, flags ...string) *Engine {
 	t.Helper()
 	sandbox.Need(t, Installed)
 	e := &Engine{t: t, dir: t.TempDir()}
@@ -61,8 +62,8 @@ func Start(t testing.TB) *Engine {
 	e.Host = "unix://" + sock
 	log, err := os.Create(e.dir + "/log")
 	check.NoError(t, "make a file for dockerd's log", err)
-	cmd := exec.Command("dockerd", "--data-root", e.dir+"/data", "--exec-root", e.dir+"/exec", "--pidfile", e.dir+"/pid", "--host", e.Host,
-		"--bridge", "none", "--iptables=false", "--ip-masq=false", "--ip-forward=false", "--userland-proxy=false")
+	cmd := exec.Command("dockerd", append(flags, "--data-root", e.dir+"/data", "--exec-root", e.dir+"/exec", "--pidfile", e.dir+"/pid", "--host", e.Host,
+		"--bridge", "none", "--iptables=false", "--ip-masq=false", "--ip-forward=false", "--userland-proxy=false")...)
 	cmd.Stdout, cmd.Stderr = log, log
 	check.NoError(t, "start dockerd", cmd.Start())
 	ended := make(chan struct{})
