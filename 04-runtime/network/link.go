@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -51,6 +52,9 @@ func linkNames() (names []string, err error) {
 	}
 	return names, err
 }
+
+// AwaitAddress waits until the pod's address can be used.
+func (n *netNS) AwaitAddress(a netip.Addr) error { return awaitLocal(n.Handle, a) }
 
 // A netNS is a network namespace to make links in: netlink's sockets belong to the
 // namespace in which they were opened.
@@ -106,10 +110,24 @@ func family(a netip.Addr) int {
 	return unix.AF_INET6
 }
 
+// awaitLocal waits until the kernel takes an address for its own. Of IPv6 it does so
+// some time after it was given (addrconf_dad_work, net/ipv6/addrconf.c); who connects
+// to it before would search the wire for it, for seconds.
+func awaitLocal(h *netlink.Handle, a netip.Addr) error {
+	for range 1000 {
+		routes, err := h.RouteGet(a.AsSlice())
+		if err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return fmt.Errorf("the kernel does not take %v for its own after a second", a)
+}
+
 func addrOf(a netip.Addr) *netlink.Addr {
 	flags := 0
 	if a.Is6() {
-		flags = unix.IFA_F_NODAD
+		flags = unix.IFA_F_NODAD | unix.IFA_F_NOPREFIXROUTE
 	}
 	return &netlink.Addr{IPNet: single(a), Flags: flags}
 }

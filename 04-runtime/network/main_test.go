@@ -103,15 +103,19 @@ func echo(t testing.TB, netns, network string, addr netip.AddrPort) {
 }
 
 // ask sends text from the namespace and returns the answer.
-func ask(netns, network string, to netip.AddrPort, text string) (answer string, err error) {
+func ask(netns, network string, to netip.AddrPort, text string) (string, error) {
+	return askFor(2*time.Second, netns, network, to, text)
+}
+
+func askFor(patience time.Duration, netns, network string, to netip.AddrPort, text string) (answer string, err error) {
 	err = in(netns, func() error {
 		// On this thread: a Dialer with a name to resolve, or two families, starts others.
-		c, err := net.DialTimeout(network, to.String(), 2*time.Second)
+		c, err := net.DialTimeout(network, to.String(), patience)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(2 * time.Second))
+		c.SetDeadline(time.Now().Add(patience))
 		if _, err := io.WriteString(c, text); err != nil {
 			return err
 		}
@@ -140,7 +144,7 @@ func hears(t testing.TB, did, netns, network string, to netip.AddrPort, from str
 // deaf checks that nobody answers.
 func deaf(t testing.TB, did, netns, network string, to netip.AddrPort) {
 	t.Helper()
-	_, err := ask(netns, network, to, "ping")
+	_, err := askFor(500*time.Millisecond, netns, network, to, "ping")
 	check.True(t, did, err != nil && !errors.Is(err, os.ErrNotExist), check.Error(err), "no answer")
 }
 

@@ -116,6 +116,9 @@ func (n *Node) addRange(p netip.Prefix) error {
 	if err := netlink.AddrReplace(lo, addrOf(own)); err != nil {
 		return fmt.Errorf("address %v on lo: %w", own, err)
 	}
+	if err := awaitLocal(&netlink.Handle{}, own); err != nil {
+		return err
+	}
 	// Without it, what is sent to a pod that is gone would leave by the default route.
 	if err := netlink.RouteReplace(unreachable(p)); err != nil {
 		return fmt.Errorf("route %v: %w", p, err)

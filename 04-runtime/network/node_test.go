@@ -3,12 +3,15 @@ package network
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -66,14 +69,19 @@ func outside(t testing.TB) string {
 		check.NoError(t, fmt.Sprint("ip ", args, string(out)), err)
 	}
 	setup := func(dev, last string) {
-		// As on any network that is in use: no wait for an address that might be another's.
-		check.NoError(t, "accept_dad", SetSysctl("ipv6/conf/"+dev+"/accept_dad", "0"))
 		run("addr", "add", "203.0.113."+last+"/24", "dev", dev)
 		run("addr", "add", "2001:db8::"+last+"/64", "dev", dev, "nodad")
 		run("link", "set", dev, "up")
 	}
 	setup("uplink", "1")
 	check.NoError(t, "outside", in(netns, func() error { setup("eth0", "2"); return nil }))
+	check.Eventually(t, "the outside", "it answers the node", func() bool {
+		c, err := net.DialTimeout("tcp", "[2001:db8::2]:9", 100*time.Millisecond)
+		if err == nil {
+			c.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
 	run("route", "add", "default", "via", "203.0.113.2")
 	run("route", "add", "default", "via", "2001:db8::2")
 	return netns

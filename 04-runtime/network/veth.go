@@ -30,7 +30,7 @@ type Link struct {
 //
 // and with IPv6 the same with /128 and fe80::1, and without the search for another who
 // has the address (IFA_F_NODAD): there is none on this wire, and until it ends, after a
-// second, the address cannot be used.
+// second, the address cannot be used. Even so the kernel takes its time: AwaitAddress.
 //
 // Up may be called again: what is as it should be stays, so that connections live on,
 // what is missing is added. A Host end whose other end is not this pod's eth0 is
@@ -89,6 +89,7 @@ func (l Link) Up() (err error) {
 		gateway := Gateway(a)
 		if err := errors.Join(
 			pod.AddrReplace(eth0, addrOf(a)),
+			pod.AwaitAddress(a),
 			pod.NeighSet(neighbour(in, gateway, HostMAC)),
 			pod.RouteReplace(hostRoute(in, gateway)),
 			pod.RouteReplace(defaultVia(in, gateway)),

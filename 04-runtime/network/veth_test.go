@@ -1,11 +1,13 @@
 package network
 
 import (
+	"fmt"
 	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -89,6 +91,19 @@ func TestLink_PodToPod(t *testing.T) {
 			}
 			return err
 		}))
+	}
+}
+
+// The kernel takes its time with addresses of IPv6.
+func TestLink_OwnAddressAtOnce(t *testing.T) {
+	node(t)
+	for i := range 20 {
+		addr := fmt.Sprintf("fd00:88::%x", i+16)
+		a := link(t, fmt.Sprint(i), addr)
+		up(t, a)
+		_, err := askFor(500*time.Millisecond, a.NetNS, "tcp", at(addr, 80), "ping")
+		check.ErrorIs(t, "a pod asks a port of its own where nobody listens", err, unix.ECONNREFUSED,
+			check.Often(true, "Up returns before the address can be used"))
 	}
 }
 
