@@ -22,13 +22,21 @@ func enterRoot(spec *specs.Spec, rootfs string, noPivot bool) error {
 		return namespaces.PivotRoot(rootfs, false)
 	}
 	// Chapter 1's makes everything private, and some mount here is to stay in touch.
+	old, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("pivot_root to %s: %w", rootfs, err)
+	}
+	defer unix.Close(old)
 	if err := unix.Chdir(rootfs); err != nil {
 		return fmt.Errorf("pivot_root to %s: chdir: %w", rootfs, err)
 	}
 	if err := unix.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("pivot_root to %s: %w", rootfs, err)
 	}
-	// "." is the old root now. Unmounting below a shared mount would do so outside too.
+	if err := unix.Fchdir(old); err != nil {
+		return fmt.Errorf("pivot_root to %s: %w", rootfs, err)
+	}
+	// Unmounting below a shared mount would do so outside too.
 	if err := unix.Mount("", ".", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("pivot_root to %s: make the old root a slave: %w", rootfs, err)
 	}
@@ -95,7 +103,7 @@ func finishRoot(spec *specs.Spec) error {
 		l = &specs.Linux{}
 	}
 	if way := propagations[l.RootfsPropagation]; way != 0 {
-		if err := unix.Mount("", "/", "", uintptr(way), ""); err != nil {
+		if err := unix.Mount("", "/", "", uintptr(way&^unix.MS_REC), ""); err != nil { // the volumes have theirs
 			return fmt.Errorf("rootfsPropagation %s: %w", l.RootfsPropagation, err)
 		}
 	}
