@@ -40,9 +40,10 @@ type Start struct {
 //  1. The pod is over: it is being deleted, k.Over is set, its phase is Succeeded or
 //     Failed, or spec.activeDeadlineSeconds after status.startTime have passed
 //     (Finish with DeadlineExceeded). Until then the deadline is a Wake.
-//  2. Something runs outside of k.Sandbox(), or that is not ready: ready sandboxes
-//     beside it are stopped, containers that are alive elsewhere killed (ReasonStray),
-//     and nothing else is done: two of them would share volumes and names.
+//  2. Something runs outside of k.Sandbox(), or in it though it is not ready, or beside
+//     a newer container of its name: the other ready sandboxes are stopped, such
+//     containers killed (ReasonStray), and nothing else is done: two of them would share
+//     volumes and names.
 //  3. No sandbox is ready. If a container is to run in it – one that exited and starts
 //     Again, or one that never existed (in a pod of policy Never only if none did) – one is
 //     created, once the volumes are there and after the back-off of SandboxHistory.
@@ -71,7 +72,7 @@ func Decide(pod *corev1.Pod, k Known) Actions {
 		}
 	}
 	for _, c := range k.Containers {
-		if Alive(c) && !(ready && c.Sandbox == sandbox.ID) {
+		if Alive(c) && !(ready && c.Sandbox == sandbox.ID && k.Latest(c.Name).ID == c.ID) {
 			a.Kill = append(a.Kill, Kill{ID: c.ID, Name: c.Name, Reason: ReasonStray, Message: "Pod sandbox changed, it will be killed and re-created."})
 		}
 	}
