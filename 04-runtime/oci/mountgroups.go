@@ -17,7 +17,7 @@ import (
 // namespace each begins at the container's group by itself, without one that group is
 // bound.
 func mountGroups(root int, p *mountPlan, spec *specs.Spec) error {
-	all, err := hostgroup.Hierarchies()
+	all, err := hostgroup.Mounted()
 	if err != nil {
 		return err
 	}
@@ -81,6 +81,9 @@ func mountHierarchy(root int, place string, h hostgroup.Hierarchy, p *mountPlan,
 		if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EBUSY) {
 			return err
 		}
+	}
+	if h.Own == "" {
+		return errors.New("mounting it is not allowed, and the container's group cannot be seen from outside: leave the mount out")
 	}
 	return bindCallers(target, &mountPlan{Mount: specs.Mount{Source: h.Own}, set: p.set | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC})
 }

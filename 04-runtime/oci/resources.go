@@ -99,9 +99,12 @@ func (gs *groups) write(s setting) error {
 	case err == nil || s.soft && errors.Is(err, fs.ErrNotExist):
 		return nil
 	case errors.Is(err, fs.ErrNotExist) && g.v2():
-		return fmt.Errorf("%s=%s: the controller %s is not given to %s", s.file, s.value, s.controller, g.dir)
-	case gs.rootless && denied(err):
-		slog.Warn(fmt.Sprintf("limit %s=%s is not set: %v", s.file, s.value, err))
+		err = fmt.Errorf("%s=%s: the controller %s is not given to %s", s.file, s.value, s.controller, g.dir)
+	case !denied(err):
+		return err
+	}
+	if gs.rootless { // such a user runs what he can
+		slog.Warn("a limit is not set: " + err.Error())
 		return nil
 	}
 	return err

@@ -41,7 +41,15 @@ func Unified() (Hierarchy, error) {
 }
 
 // Hierarchies returns every mounted hierarchy that shows this process's group.
-func Hierarchies() ([]Hierarchy, error) {
+func Hierarchies() ([]Hierarchy, error) { return hierarchies(parse) }
+
+// Mounted returns every mounted hierarchy. Own is empty where the mount does not show
+// this process's group: it is from outside of its cgroup namespace.
+func Mounted() ([]Hierarchy, error) {
+	return hierarchies(func(mounts, own []byte) ([]Hierarchy, error) { return join(mounts, own, true) })
+}
+
+func hierarchies(parse func(mounts, own []byte) ([]Hierarchy, error)) ([]Hierarchy, error) {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
@@ -57,7 +65,10 @@ func Hierarchies() ([]Hierarchy, error) {
 // /proc/PID/cgroup (cgroups(7): "ID:controllers:path"). Of several mounts of a
 // hierarchy the one below /sys/fs/cgroup wins, and of those the last, which
 // covers the others.
-func parse(mounts, own []byte) ([]Hierarchy, error) {
+func parse(mounts, own []byte) ([]Hierarchy, error) { return join(mounts, own, false) }
+
+// join is parse; with hidden, mounts that do not show the process count too.
+func join(mounts, own []byte, hidden bool) ([]Hierarchy, error) {
 	infos, err := mountinfo.GetMountsFromReader(bytes.NewReader(mounts), mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	if err != nil {
 		return nil, fmt.Errorf("/proc/self/mountinfo: %w", err)
@@ -77,13 +88,17 @@ func parse(mounts, own []byte) ([]Hierarchy, error) {
 				continue
 			}
 			rel, err := filepath.Rel(m.Root, part[2])
-			if err != nil || rel == ".." || strings.HasPrefix(rel, "../") || strings.Contains(m.Root+part[2]+"/", "/../") {
+			outside := err != nil || rel == ".." || strings.HasPrefix(rel, "../") || strings.Contains(m.Root+part[2]+"/", "/../")
+			if outside && !hidden {
 				continue // mounted from a part of the tree that does not hold this process
 			}
 			if h.Mount != "" && strings.HasPrefix(h.Mount, "/sys/fs/cgroup") && !strings.HasPrefix(m.Mountpoint, "/sys/fs/cgroup") {
 				continue
 			}
-			h.Mount, h.Own = m.Mountpoint, filepath.Join(m.Mountpoint, rel)
+			h.Mount, h.Own = m.Mountpoint, ""
+			if !outside {
+				h.Own = filepath.Join(m.Mountpoint, rel)
+			}
 		}
 		if h.Mount != "" {
 			all = append(all, h)

@@ -45,7 +45,10 @@ func TestParse(t *testing.T) {
 		}
 		check.Equal(t, c.name, c.want, strings.Join(got, "; "))
 	}
-	_, err := parse(nil, []byte("nonsense\n"))
+	all, err := join([]byte("30 1 0:26 /.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"), []byte("0::/\n"), true)
+	check.NoError(t, "a mount from outside of the cgroup namespace", err)
+	check.Equal(t, "a mount from outside of the cgroup namespace", []Hierarchy{{Mount: "/sys/fs/cgroup"}}, all)
+	_, err = parse(nil, []byte("nonsense\n"))
 	check.ErrorHas(t, "parse of a bad line", err, []string{"nonsense"})
 }
 
