@@ -27,9 +27,10 @@ func (c *Container) check(spec *specs.Spec, o Options) error {
 		rootfs = filepath.Join(c.Bundle, rootfs)
 	}
 	// With its links resolved: what is mounted below it must be below the folder itself.
+	named := rootfs
 	rootfs, err := filepath.EvalSymlinks(rootfs)
 	if err != nil {
-		return fmt.Errorf("config.json: root.path: %w", err)
+		return fmt.Errorf("config.json: root.path %s: %w", named, err)
 	}
 	if fi, err := os.Stat(rootfs); err != nil || !fi.IsDir() {
 		return fmt.Errorf("config.json: root.path %s is not a folder", rootfs)

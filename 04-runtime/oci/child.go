@@ -17,9 +17,9 @@ import (
 // initName is how the child knows itself; its one argument is the descriptor of the socket.
 const initName = "coracle-container"
 
-// initEnv is the child's environment until execve. It lives for milliseconds:
-// collecting garbage would be a large part of its work.
-var initEnv = []string{"GOGC=off"}
+// initEnv is the child's environment until execve. It lives for milliseconds, of which
+// collecting garbage and starting threads for it would be a large part.
+var initEnv = []string{"GOGC=off", "GOMAXPROCS=1"}
 
 // Init runs and never returns if this process is a container's. Every program that
 // calls Create or Exec calls it first in its main.
