@@ -132,15 +132,29 @@ func (r Rules) elements(tx *knftables.Transaction, n string) {
 		tx.Add(&knftables.Element{Set: "cluster" + n, Key: []string{p.Masked().String()}})
 	}
 	for _, m := range r.Ports {
-		if !is(m.Pod.Addr()) {
-			continue
+		if is(m.Pod.Addr()) {
+			for _, e := range m.Elements() {
+				tx.Add(e)
+			}
 		}
-		e := &knftables.Element{Map: "ports" + n, Key: []string{m.Host.Addr().String(), m.Protocol, fmt.Sprint(m.Host.Port())}}
-		if m.Host.Addr().IsUnspecified() {
-			e.Map, e.Key = "anyports"+n, e.Key[1:]
-		}
-		e.Value = []string{m.Pod.Addr().String(), fmt.Sprint(m.Pod.Port())}
-		tx.Add(e)
-		tx.Add(&knftables.Element{Set: "hairpins" + n, Key: []string{m.Pod.Addr().String(), m.Pod.Addr().String()}})
 	}
+}
+
+// Elements are a mapping's own in the table: one of a map of ports, and the hairpin of
+// its pod, which all mappings of a pod share. With them alone a port is published in a
+// table that is there; to fill it all anew would take longer with each pod.
+func (m Mapping) Elements() []*knftables.Element {
+	n := "6"
+	if m.Pod.Addr().Is4() {
+		n = "4"
+	}
+	pod := m.Pod.Addr().String()
+	port := &knftables.Element{
+		Map: "ports" + n, Key: []string{m.Host.Addr().String(), m.Protocol, fmt.Sprint(m.Host.Port())},
+		Value: []string{pod, fmt.Sprint(m.Pod.Port())},
+	}
+	if m.Host.Addr().IsUnspecified() {
+		port.Map, port.Key = "anyports"+n, port.Key[1:]
+	}
+	return []*knftables.Element{port, {Set: "hairpins" + n, Key: []string{pod, pod}}}
 }

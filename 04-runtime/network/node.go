@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/vishvananda/netlink"
@@ -41,6 +42,12 @@ type Pod struct {
 	Name  string // "default/web", for messages
 	NetNS string // the file that its network namespace is bound to
 	Ports []Port
+}
+
+// Split parts the name.
+func (p Pod) Split() (namespace, name string) {
+	namespace, name, _ = strings.Cut(p.Name, "/")
+	return namespace, name
 }
 
 // A Node connects pods. Its methods may be called by any number of goroutines, but not

@@ -132,6 +132,10 @@ func TestNode_Ports(t *testing.T) {
 	deaf(t, "hostIP, asked at another address", "", "tcp", at("10.88.0.1", 9090))
 	check.NoError(t, "Remove", n.Remove(t.Context(), "a"))
 	deaf(t, "the port of a pod that is gone", world, "tcp", at("203.0.113.1", 8080))
+	check.NoError(t, "somebody removes our table", exec.Command("nft", "delete", "table", "inet", "coracle-test").Run())
+	c := add(t, n, "c", Port{"", 8081, 80, "tcp"})
+	echo(t, c.NetNS, "tcp", at("10.88.0.4", 80))
+	hears(t, "a port when the table was removed by others", world, "tcp", at("203.0.113.1", 8081), "203.0.113.2")
 }
 
 func TestNode_PortTaken(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // listening says which program of this network namespace already listens where m would
@@ -20,6 +22,9 @@ import (
 func listening(m Mapping) error {
 	if m.Protocol == "sctp" {
 		return nil // the kernel lists those elsewhere, with CAP_NET_ADMIN of the machine
+	}
+	if bindable(m) {
+		return nil
 	}
 	for _, table := range []string{m.Protocol, m.Protocol + "6"} {
 		f, err := os.Open("/proc/thread-self/net/" + table)
@@ -41,6 +46,25 @@ func listening(m Mapping) error {
 		}
 	}
 	return nil
+}
+
+// bindable is a quick answer: who can take the port has it alone. A no may be due to a
+// connection that ended a minute ago, or to an address that is not the node's (yet).
+func bindable(m Mapping) bool {
+	kind := unix.SOCK_STREAM
+	if m.Protocol == "udp" {
+		kind = unix.SOCK_DGRAM
+	}
+	fd, err := unix.Socket(family(m.Host.Addr()), kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	if a := m.Host.Addr(); a.Is4() {
+		return unix.Bind(fd, &unix.SockaddrInet4{Port: int(m.Host.Port()), Addr: a.As4()}) == nil
+	}
+	unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	return unix.Bind(fd, &unix.SockaddrInet6{Port: int(m.Host.Port()), Addr: m.Host.Addr().As16()}) == nil
 }
 
 // overlaps says whether a socket bound to a gets what is sent to host. [::] is

@@ -79,6 +79,7 @@ type table struct {
 	rules  Rules
 	owners map[string][]Mapping // by pod ID
 	nft    knftables.Interface  // nil: there is none
+	dirty  bool                 // the kernel's table is not known to be as it should
 	relays map[string][]io.Closer
 }
 
@@ -86,14 +87,15 @@ type table struct {
 func (t *table) publish(ctx context.Context, pod, netns string, want []Mapping) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	had := t.owners[pod]
-	if slices.Equal(had, want) && (t.nft != nil || len(t.relays[pod]) == len(want)) {
+	if slices.Equal(t.owners[pod], want) && (t.nft != nil || len(t.relays[pod]) == len(want)) {
 		return nil
 	}
-	t.withdraw(pod)
+	if err := t.withdraw(ctx, pod); err != nil {
+		return err
+	}
 	for _, m := range want {
 		if err := errors.Join(Conflict(m, t.all()), listening(m)); err != nil {
-			return errors.Join(err, t.sync(ctx, had))
+			return err
 		}
 	}
 	t.owners[pod] = want
@@ -106,11 +108,13 @@ func (t *table) publish(ctx context.Context, pod, netns string, want []Mapping) 
 			return err
 		}
 	}
-	if err := t.sync(ctx, append(had, want...)); err != nil {
-		t.withdraw(pod)
-		return err
+	tx := t.nft.NewTransaction()
+	for _, m := range want {
+		for _, e := range m.Elements() {
+			tx.Add(e)
+		}
 	}
-	return nil
+	return t.run(ctx, tx, want)
 }
 
 // localLinks is the link of a pod whose ports are to be had on 127.0.0.1 as well.
@@ -127,8 +131,7 @@ func (t *table) relay(pod, netns string, want []Mapping) error {
 	for _, m := range want {
 		r, err := StartRelay(m, netns)
 		if err != nil {
-			t.withdraw(pod)
-			return err
+			return err // what runs already goes with the pod
 		}
 		t.relays[pod] = append(t.relays[pod], r)
 	}
@@ -139,17 +142,30 @@ func (t *table) relay(pod, netns string, want []Mapping) error {
 func (t *table) remove(ctx context.Context, pod string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	had := t.owners[pod]
-	t.withdraw(pod)
-	return t.sync(ctx, had)
+	return t.withdraw(ctx, pod)
 }
 
-func (t *table) withdraw(pod string) {
+func (t *table) withdraw(ctx context.Context, pod string) error {
 	for _, r := range t.relays[pod] {
 		r.Close()
 	}
+	had := t.owners[pod]
 	delete(t.relays, pod)
 	delete(t.owners, pod)
+	if t.nft == nil || len(had) == 0 && !t.dirty {
+		return nil
+	}
+	tx := t.nft.NewTransaction()
+	gone := map[string]bool{}
+	for _, m := range had {
+		for _, e := range m.Elements() {
+			if name := fmt.Sprint(e.Set, e.Map, e.Key); !gone[name] {
+				gone[name] = true
+				tx.Delete(e)
+			}
+		}
+	}
+	return t.run(ctx, tx, had)
 }
 
 func (t *table) all() (all []Mapping) {
@@ -159,14 +175,14 @@ func (t *table) all() (all []Mapping) {
 	return all
 }
 
-// sync writes the table if there are changes. The kernel goes on translating what it
-// has seen as a flow of UDP, to the pod of before or to none: those flows it forgets.
-func (t *table) sync(ctx context.Context, changed []Mapping) error {
-	if t.nft == nil || len(changed) == 0 {
-		return nil
-	}
-	if err := t.write(ctx); err != nil {
-		return err
+// run changes the table a little, or, if it is not as it was left, writes it anew. The
+// kernel goes on translating what it has seen as a flow of UDP, to the pod of before or
+// to none: those flows it forgets.
+func (t *table) run(ctx context.Context, tx *knftables.Transaction, changed []Mapping) error {
+	if t.dirty || t.nft.Run(ctx, tx) != nil {
+		if err := t.write(ctx); err != nil {
+			return err
+		}
 	}
 	for _, m := range changed {
 		if m.Protocol == "udp" {
@@ -179,12 +195,15 @@ func (t *table) sync(ctx context.Context, changed []Mapping) error {
 	return nil
 }
 
+// write writes the whole table.
 func (t *table) write(ctx context.Context) error {
 	r := t.rules
 	r.Ports = t.all()
 	tx := t.nft.NewTransaction()
 	r.Fill(tx)
-	if err := t.nft.Run(ctx, tx); err != nil {
+	err := t.nft.Run(ctx, tx)
+	t.dirty = err != nil
+	if err != nil {
 		return fmt.Errorf("write the nft table: %w", err)
 	}
 	return nil
