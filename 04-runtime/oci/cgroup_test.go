@@ -196,8 +196,8 @@ func TestGroup_Limits(t *testing.T) {
 	}
 	stats, err := state.stats()
 	check.NoError(t, "stats", err)
-	check.True(t, "stats: memory and processes", stats.Memory.Usage.Limit == 32<<20 && stats.Memory.Usage.Usage > 0 && stats.Pids.Current == 3 && stats.Pids.Limit == 20,
-		fmt.Sprintf("%+v %+v", stats.Memory.Usage, stats.Pids), "32 MiB, some use; 3 of 20")
+	check.True(t, "stats: memory and processes", stats.Memory.Usage.Limit == 32<<20 && stats.Memory.Usage.Usage > 0 && stats.Pids.Current >= 3 && stats.Pids.Limit == 20,
+		fmt.Sprintf("%+v %+v", stats.Memory.Usage, stats.Pids), "32 MiB, some use; 3 or more (threads count) of 20")
 	check.True(t, "stats: CPU", stats.CPU.Usage.Total > 0, "0", "some")
 	check.Equal(t, "stats: the CPUs it may use", []uint16{0}, stats.CPUSet.CPUs)
 
@@ -229,14 +229,19 @@ func (b *bundle) cgroup() cgroup {
 }
 
 func TestGroup_PidsLimitHolds(t *testing.T) {
-	b := limited(t, "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22; do sleep 5 & done 2>/dev/null; echo survived")
-	out, errs, status := b.run()
-	check.True(t, "more processes than pids.max", status != 0 && !strings.Contains(out, "survived"), out+errs, "fork refused")
+	b := limited(t, "while :; do sleep 60 & done")
+	b.started()
+	check.Eventually(t, "pids.events of a fork bomb", "a fork that was refused", func() bool {
+		return !strings.HasSuffix(b.file("pids", "pids.events"), " 0")
+	})
+	stats, err := b.cgroup().stats()
+	check.NoError(t, "stats", err)
+	check.True(t, "processes and threads in the group", stats.Pids.Current <= 20, fmt.Sprint(stats.Pids), "at most 20")
 }
 
 func TestGroup_OwnViewInACgroupNamespace(t *testing.T) {
-	b := limited(t, `cat /proc/self/cgroup | cut -d: -f3 | sort -u; (echo 1 > /sys/fs/cgroup/`+map[bool]string{true: "", false: "memory/"}[pureV2(t)]+`cgroup.procs) 2>&1 | grep -o 'Read-only.*'`)
-	b.prints("the paths of its groups, and writing to them", "/\nRead-only file system")
+	b := limited(t, `cat /proc/self/cgroup | cut -d: -f3 | sort -u; (echo 1 > /sys/fs/cgroup/`+map[bool]string{true: "", false: "memory/"}[pureV2(t)]+`cgroup.procs) 2>/dev/null || echo closed`)
+	b.prints("the paths of its groups, and writing to them", "/\nclosed")
 	at := map[bool]string{true: "/sys/fs/cgroup/pids.max", false: "/sys/fs/cgroup/pids/pids.max"}[pureV2(t)]
 	b = limited(t, "cat "+at)
 	b.prints("its own limit by its own view", "20")
