@@ -27,13 +27,15 @@ func contained(t *testing.T, script string) *bundle {
 	return b
 }
 
-// Each line tries one known way out; a try that succeeds prints its name.
+// Each line tries one known way out, and says "out" if that was open. What would
+// change the machine if it were is opened for writing, and nothing is written.
 func TestEscape_FromADefaultContainer(t *testing.T) {
 	for _, c := range []struct{ name, try string }{
-		{"core_pattern", `echo '|/bin/sh' > /proc/sys/kernel/core_pattern`},
-		{"modprobe", `echo /bin/sh > /proc/sys/kernel/modprobe`},
-		{"hotplug", `echo /bin/sh > /sys/kernel/uevent_helper`},
-		{"sysrq", `echo h > /proc/sysrq-trigger`},
+		{"core_pattern", `: >> /proc/sys/kernel/core_pattern`},
+		{"modprobe", `: >> /proc/sys/kernel/modprobe`},
+		{"hotplug", `: >> /sys/kernel/uevent_helper`},
+		{"sysrq", `: >> /proc/sysrq-trigger`},
+		{"printk", `: >> /proc/sys/kernel/printk`},
 		{"binfmt_misc", `mount -t binfmt_misc none /proc/sys/fs/binfmt_misc`},
 		{"kcore", `head -c 1 /proc/kcore | grep -q .`},
 		{"timer_list", `head -c 1 /proc/timer_list | grep -q .`},
@@ -42,12 +44,12 @@ func TestEscape_FromADefaultContainer(t *testing.T) {
 		{"unmount a mask", `umount /proc/kcore`},
 		{"mount proc anew", `mkdir -p /tmp/p && mount -t proc proc /tmp/p`},
 		{"mount cgroups anew", `mkdir -p /tmp/c && mount -t cgroup -o memory cgroup /tmp/c`},
-		{"release_agent", `echo /bin/sh > /sys/fs/cgroup/memory/release_agent`},
+		{"release_agent", `: >> /sys/fs/cgroup/memory/release_agent`},
 		{"raise its own limit", `for f in /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max; do [ -e $f ] && echo max > $f && exit 0; done; false`},
 		{"raw memory", `mknod /tmp/mem c 1 1 && head -c 1 /tmp/mem`},
 		{"raw disk", `mknod /tmp/disk b 8 0 && head -c 1 /tmp/disk; mknod /tmp/vda b 254 0 && head -c 1 /tmp/vda`},
 		{"kernel messages", `mknod /tmp/kmsg c 1 11 && head -c 1 /tmp/kmsg`},
-		{"allow itself a device", `echo a > /sys/fs/cgroup/devices/devices.allow`},
+		{"allow itself a device", `: >> /sys/fs/cgroup/devices/devices.allow`},
 		{"namespaces", `unshare -U true`},
 		{"mount namespace", `unshare -m true`},
 		{"oom score", `echo -1000 > /proc/self/oom_score_adj`},
