@@ -18,10 +18,10 @@ import (
 // Kubernetes: pkg/kubelet/kuberuntime/kuberuntime_manager.go (computePodActions),
 // pkg/kubelet/container/helpers.go (ShouldContainerBeRestarted).
 
-// Actions are what to do now; they do not depend on each other. No Actions but Wake:
-// the pod rests.
+// Actions are what to do now; but for the first two they do not depend on each other.
+// No Actions but Wake: the pod rests.
 type Actions struct {
-	StopSandboxes []string // ready, but not the pod's current one
+	StopSandboxes []string // to be stopped first, so that they give back their addresses
 	CreateSandbox bool
 	Kill          []Kill
 	Start         []Start
@@ -46,8 +46,9 @@ type Start struct {
 //     volumes and names.
 //  3. No sandbox is ready. If a container is to run in it – one that exited and starts
 //     Again, or one that never existed (in a pod of policy Never only if none did) – one is
-//     created, once the volumes are there and after the back-off of SandboxHistory.
-//     If none is, the pod is over.
+//     created, once the volumes are there and after the back-off of SandboxHistory,
+//     and those before it are stopped: they may be half made. If none is to run, the
+//     pod is over.
 //  4. Ephemeral containers that never existed start; of init containers, Initialize
 //     says what to do. One that Failed is the pod's end. Until it is Done, that is all.
 //  5. Each of spec.containers: none ever made → start; exited → start if Again; running
@@ -86,8 +87,11 @@ func Decide(pod *corev1.Pod, k Known) Actions {
 		}
 		if t := k.Histories[SandboxHistory].StartAfter(nil, k.Now); !t.IsZero() {
 			a.Wake = earlier(a.Wake, t)
-		} else {
-			a.CreateSandbox = k.Volumes == ""
+		} else if k.Volumes == "" {
+			a.CreateSandbox = true
+			for _, s := range k.Sandboxes {
+				a.StopSandboxes = append(a.StopSandboxes, s.ID)
+			}
 		}
 		return a
 	}

@@ -33,19 +33,22 @@ func TestDecide_Sandbox(t *testing.T) {
 	failed := History{Failure: &Failure{At: at(95)}, Retries: Backoff{Delay: 10 * time.Second, Tried: at(95)}}
 	missing := seen(100)
 	missing.Volumes = "configmap \"c\" not found"
+	lacking := box().has("a", 0, "1").has("b", 0, "running")
+	lacking.Volumes = missing.Volumes
 	decide(t, []decision{
 		{"there is nothing", two, seen(100), "create sandbox", "containers are started that have no sandbox yet"},
 		{"a volume is missing", two, missing, "", ""},
 		{"it failed a moment ago", two, seen(100).history(SandboxHistory, failed), "wake 105", ""},
+		{"a volume is missing of a pod that restarts", two, lacking, "", ""},
 		{"it failed a while ago", two, seen(106).history(SandboxHistory, failed), "create sandbox", ""},
 		{"it is there", two, box(), "start a#0; start b#0", ""},
-		{"it is gone and so are its containers", two, seen(100).sandbox(0, false).has("a", 0, "137").has("b", 0, "137"), "create sandbox", ""},
+		{"it is gone and so are its containers", two, seen(100).sandbox(0, false).has("a", 0, "137").has("b", 0, "137"), "stop sandbox0; create sandbox", "what is half made keeps its address"},
 		{"it is gone and a container lives on", two, seen(100).sandbox(0, false).has("a", 0, "running").has("b", 0, "137"), "kill a0 Stray", "a new sandbox while something runs in the old one"},
 		{"a container runs in the one before", two, seen(100).sandbox(0, false).has("a", 0, "running").sandbox(1, true).has("b", 0, "running"), "kill a0 Stray", ""},
 		{"two of a name run", two, box().has("a", 0, "running").has("a", 1, "running").has("b", 0, "running"), "kill a0 Stray", ""},
 		{"two are ready", two, seen(100).sandbox(0, true).sandbox(1, true), "stop sandbox0", ""},
 		{"it is gone in a pod of Never", never + two, seen(100).sandbox(0, false).has("a", 0, "137"), "finish", "a pod of Never begins anew"},
-		{"it is gone in a pod of Never before anything ran", never + two, seen(100).sandbox(0, false), "create sandbox", ""},
+		{"it is gone in a pod of Never before anything ran", never + two, seen(100).sandbox(0, false), "stop sandbox0; create sandbox", ""},
 		{"it is gone and all have succeeded", onFailure + two, seen(100).sandbox(0, false).has("a", 0, "0").has("b", 0, "0"), "finish", "a sandbox is made in which nothing is to run"},
 		{"it is new and one had succeeded before", onFailure + two, seen(100).sandbox(0, false).has("a", 0, "0").has("b", 0, "1").sandbox(1, true), "start b#1", ""},
 	})
@@ -117,14 +120,13 @@ func TestDecide_Over(t *testing.T) {
 		change(pod, &k)
 		check.Equal(t, "Decide for a pod that "+name, "finish", words(Decide(pod, k)), check.Often(true, "a pod that is over is kept running"))
 	}
-	failed := manifest(t, "restartPolicy: Never\n"+inits)
-	check.Equal(t, "Decide when an init container failed for good", "finish", words(Decide(failed, box().has("i1", 0, "1").Known)))
 }
 
 func TestDecide_Ephemeral(t *testing.T) {
-	spec := inits + "\nephemeralContainers: [{name: debug, image: x}]"
+	spec := plain + "\nephemeralContainers: [{name: debug, image: x}]"
 	decide(t, []decision{
-		{"an ephemeral container is new, while the first init container runs", spec, box().has("i1", 0, "running"), "start debug#0", ""},
-		{"it exited", spec, box().has("i1", 0, "running").has("debug", 0, "1"), "", "an ephemeral container is restarted"},
+		{"an ephemeral container is new", spec, box().has("a", 0, "running"), "start debug#0", ""},
+		{"it exited", spec, box().has("a", 0, "running").has("debug", 0, "1"), "", "an ephemeral container is restarted"},
+		{"all but it ended", "restartPolicy: Never\n" + spec, box().has("a", 0, "0").has("debug", 0, "running"), "finish", "an ephemeral container keeps the pod alive"},
 	})
 }

@@ -107,7 +107,19 @@ func TestInitialize_KeepsSidecarsUp(t *testing.T) {
 		{"a sidecar exits and the next is done", sidecars, box().has("i1", 0, "0").has("s1", 0, "1").has("i2", 0, "0"), "start s1; start s2", "one that was up once is waited for again"},
 		{"a sidecar exits in a pod of Never", "restartPolicy: Never\n" + sidecars, later("1"), "start s1", ""},
 		{"a sidecar exits while the app runs", sidecars, box().has("s1", 1, "0").has("s2", 0, "running").has("app", 0, "running"), "start s1; done", "sidecars are not restarted once the pod is initialized"},
+		{"one exited and one was removed while the app runs", sidecars, box().has("s1", 1, "1").has("app", 0, "running"), "start s1; start s2; done", ""},
 		{"a sidecar was removed while the app runs", sidecars, box().has("s1", 1, "running").probes("s11", up).has("app", 0, "running"), "start s2; done", ""},
+	})
+}
+
+func TestInitialize_Decides(t *testing.T) {
+	never, debug := "restartPolicy: Never\n", "\nephemeralContainers: [{name: debug, image: x}]"
+	decide(t, []decision{
+		{"the first init container is to start", inits, box(), "start i1#0", "the app does not wait for its init containers"},
+		{"the last one is done", inits, box().has("i1", 0, "0").has("i2", 1, "0"), "start app#0", ""},
+		{"one failed for good", never + inits, box().has("i1", 0, "1"), "finish", ""},
+		{"one runs, and an ephemeral container is new", inits + debug, box().has("i1", 0, "running"), "start debug#0", ""},
+		{"the app ended and a sidecar exited", never + sidecars, box().has("i1", 0, "0").has("s1", 0, "1").has("i2", 0, "0").has("s2", 0, "running").has("app", 0, "0"), "finish", "sidecars keep a pod alive that is over"},
 	})
 }
 

@@ -24,8 +24,9 @@ const (
 	AnnotationHash = "io.kubernetes.container.hash" // Hash of what it was created from
 )
 
-// Known is all that is known of one pod at a moment. Two kinds of things are in it:
-// what the runtime tells whenever it is asked, and what only the agent remembers.
+// Known is all that is known of one pod at a moment, beside the pod itself, whose
+// status is the last one that Status gave. Two kinds of things are in it: what the
+// runtime tells whenever it is asked, and what only the agent remembers.
 type Known struct {
 	Now time.Time
 
@@ -55,6 +56,22 @@ type History struct {
 
 	Replace  bool // killed because its definition changed: starts again whatever the policy
 	Starting bool // its postStart hook still runs: not shown as running yet
+}
+
+// Started is the history to keep when a container is started in place of last, nil if it is the first.
+func (h History) Started(last *driver.ContainerStatus, now time.Time) History {
+	if last != nil && !h.Replace {
+		h.Restarts = h.Restarts.Next(CrashLoop, now)
+	}
+	h.Failure, h.Replace = nil, false
+	return h
+}
+
+// Failed is the history to keep when it could not be pulled, created or started.
+func (h History) Failed(reason, message string, now time.Time) History {
+	h.Retries = h.Retries.Next(ImagePull, now)
+	h.Failure = &Failure{reason, message, now}
+	return h
 }
 
 // A Failure is why a container could not be started, in Kubernetes' words.

@@ -41,6 +41,9 @@ func (n *node) perform(a Actions) {
 		return all
 	}
 	ready := n.k.Sandbox() != nil && n.k.Sandbox().Ready
+	for _, id := range a.StopSandboxes {
+		n.stopSandbox(id)
+	}
 	if a.CreateSandbox {
 		if ready || len(alive("")) > 0 {
 			n.Fatalf("a second sandbox, beside %+v and %v", n.k.Sandboxes, alive(""))
@@ -51,9 +54,6 @@ func (n *node) perform(a Actions) {
 			attempt = s.Attempt + 1
 		}
 		n.k.Sandboxes = append(n.k.Sandboxes, driver.SandboxStatus{ID: fmt.Sprint("s", n.n), Attempt: attempt, Ready: true, CreatedAt: n.k.Now})
-	}
-	for _, id := range a.StopSandboxes {
-		n.stopSandbox(id)
 	}
 	for _, s := range rapid.Permutation(a.Start).Draw(n.T, "order") {
 		if len(alive(s.Name)) > 0 {
@@ -71,16 +71,10 @@ func (n *node) perform(a Actions) {
 		}
 		n.inOrder(s.Name)
 		if rapid.IntRange(0, 9).Draw(n.T, "pull") == 0 {
-			h.Retries = h.Retries.Next(ImagePull, n.k.Now)
-			h.Failure = &Failure{ErrImagePull, "no such image", n.k.Now}
-			n.k.Histories[s.Name] = h
+			n.k.Histories[s.Name] = h.Failed(ErrImagePull, "no such image", n.k.Now)
 			continue
 		}
-		if last != nil {
-			h.Restarts = h.Restarts.Next(CrashLoop, n.k.Now)
-		}
-		h.Failure, h.Replace = nil, false
-		n.k.Histories[s.Name] = h
+		n.k.Histories[s.Name] = h.Started(last, n.k.Now)
 		n.n++
 		n.k.Containers = append(n.k.Containers, driver.ContainerStatus{ID: fmt.Sprint("c", n.n), Sandbox: n.k.Sandbox().ID, Name: s.Name, Attempt: s.Attempt,
 			State: driver.Running, CreatedAt: n.k.Now, StartedAt: n.k.Now})

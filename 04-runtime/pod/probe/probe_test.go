@@ -169,4 +169,8 @@ func TestWorker_Hangs(t *testing.T) {
 		check.Equal(t, "verdicts", []string{"3 -", "10 -", "20 -", "30 +", "40 +"}, a.verdicts,
 			check.Often(len(a.verdicts) > 0 && strings.HasPrefix(a.verdicts[0], "28"), "the worker waits for the question instead of its timeout"))
 	})
+	synctest.Test(t, func(t *testing.T) { // and it is stopped meanwhile
+		a, _ := watch(t, Readiness, p, nil, 5*time.Second, func(context.Context, int) error { time.Sleep(28 * time.Second); return nil })
+		check.Equal(t, "verdicts", []string{"3 -"}, a.verdicts)
+	})
 }
