@@ -143,7 +143,8 @@ func (gs *groups) apply(pid int) error {
 // make makes the folders and sets the resources. A folder that holds processes is
 // somebody else's and refused. After an error nothing that make made is left.
 //
-// An ordinary user to whom no group was delegated gets none, and one warning.
+// An ordinary user to whom no group was delegated gets none, and a warning if the
+// bundle asks for limits.
 func (gs *groups) make() (err error) {
 	if gs.made {
 		return nil
@@ -168,7 +169,9 @@ func (gs *groups) make() (err error) {
 		made = append(made, g)
 	}
 	gs.all, gs.made = made, true
-	if len(made) == 0 {
+	if len(made) == 0 && gs.resources == nil {
+		return nil
+	} else if len(made) == 0 {
 		slog.Warn("no cgroup: none is delegated to this user, so limits, pause and statistics are missing (systemd-run --user --scope -p Delegate=yes -- COMMAND)")
 		return nil
 	}

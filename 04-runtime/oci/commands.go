@@ -203,7 +203,7 @@ func (c *cli) execute(f *flags, args []string) (int, error) {
 			f.Console = console
 		}
 		return c.Exec(args[0], p, f.Options)
-	})
+	}, func(error) error { return nil })
 }
 
 // process is what exec runs: --process, or the container's own with what the flags change.

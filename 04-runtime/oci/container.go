@@ -39,7 +39,8 @@ type Container struct {
 	PID         int               `json:"pid,omitempty"`
 	StartTime   uint64            `json:"startTime,omitempty"` // of the process, proc_pid_stat(5): a PID is used again, the pair is not
 	Rootless    bool              `json:"rootless,omitempty"`
-	Cgroup      map[string]string `json:"cgroup,omitempty"` // cgroup.paths
+	Cgroup      map[string]string `json:"cgroup,omitempty"`  // cgroup.paths
+	Planned     map[string]string `json:"planned,omitempty"` // likewise, while they are made
 	Annotations map[string]string `json:"annotations,omitempty"`
 
 	dir string

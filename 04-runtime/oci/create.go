@@ -74,11 +74,19 @@ func (r *Runtime) create(c *Container, spec *specs.Spec, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := cg.make(); err != nil {
+	// A create that is killed from here on leaves what delete needs. What is in a group
+	// may be killed once it is known to be ours, and not before.
+	c.Planned = cg.paths()
+	if err := c.save(); err != nil {
 		return err
 	}
-	c.Cgroup = cg.paths()            // not before they are ours: destroy kills what is in them
-	if err := c.save(); err != nil { // a create that is killed from here on leaves what delete needs
+	err = cg.make()
+	c.Planned = nil
+	if err != nil {
+		return err
+	}
+	c.Cgroup = cg.paths()
+	if err := c.save(); err != nil {
 		return err
 	}
 	ch := &child{stdio: o.Stdio, preserve: o.Preserve}
@@ -105,6 +113,13 @@ func (r *Runtime) create(c *Container, spec *specs.Spec, o Options) error {
 	defer l.close()
 	if c.StartTime, _, err = processStart(c.PID); err != nil {
 		return err
+	}
+	// The child has no job yet: it ends if we do. Later it may not, and by its group it
+	// can be found; without one it must be by its PID.
+	if len(c.Cgroup) == 0 {
+		if err := c.save(); err != nil {
+			return err
+		}
 	}
 	if j.NewUser {
 		if err := mapIDs(c.PID, spec.Linux); err != nil {

@@ -150,6 +150,9 @@ func (r *Runtime) destroy(c *Container, spec *specs.Spec) error {
 		}
 		errs = append(errs, cg.remove())
 	}
+	for _, dir := range c.Planned {
+		os.Remove(dir) // if it is empty
+	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}

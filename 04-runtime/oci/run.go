@@ -13,8 +13,9 @@ import (
 
 // foreground runs begin, which starts a process as a child of ours, and waits for its
 // end: signals are forwarded, and with terminal ours is joined to the process's. begin
-// gets the socket for the terminal's master. The status is as a shell words it.
-func foreground(terminal bool, begin func(console *os.File) (pid int, err error)) (status int, err error) {
+// gets the socket for the terminal's master. The status is as a shell words it. end
+// comes last, and no signal ends this process before it has.
+func foreground(terminal bool, begin func(console *os.File) (pid int, err error), end func(error) error) (status int, err error) {
 	var parent, console *os.File
 	if terminal {
 		if parent, console, err = namespaces.NewConsole(); err != nil {
@@ -26,6 +27,7 @@ func foreground(terminal bool, begin func(console *os.File) (pid int, err error)
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
 	defer signal.Stop(signals)
+	defer func() { err = errors.Join(err, end(err)) }()
 	pid, err := begin(console)
 	if console != nil {
 		console.Close()
@@ -48,6 +50,7 @@ func foreground(terminal bool, begin func(console *os.File) (pid int, err error)
 	ended := make(chan error, 1)
 	p := &namespaces.Process{Pid: pid}
 	go func() {
+		var err error
 		status, err = p.Wait()
 		ended <- err
 	}()
@@ -68,7 +71,7 @@ func foreground(terminal bool, begin func(console *os.File) (pid int, err error)
 // Run creates a container, starts it, waits for its end and deletes it (unless keep).
 func (r *Runtime) Run(id string, o Options, terminal, keep bool) (status int, err error) {
 	made := false
-	status, err = foreground(terminal, func(console *os.File) (int, error) {
+	return foreground(terminal, func(console *os.File) (int, error) {
 		if console != nil {
 			o.Console = console
 		}
@@ -78,9 +81,10 @@ func (r *Runtime) Run(id string, o Options, terminal, keep bool) (status int, er
 		}
 		made = true
 		return c.PID, r.Start(id)
+	}, func(err error) error {
+		if made && (!keep || err != nil) {
+			return r.Delete(id, true)
+		}
+		return nil
 	})
-	if made && (!keep || err != nil) {
-		err = errors.Join(err, r.Delete(id, true))
-	}
-	return status, err
 }

@@ -150,16 +150,18 @@ func TestContainer_CreateKilled(t *testing.T) {
 	n := newNode(t)
 	bundle := n.bundle("sleep 1000", nil)
 	before := n.leavings()
-	for i := range 12 {
+	for i := range 20 {
 		cmd := n.command("create", "--bundle", bundle, "one")
 		check.NoError(t, "start create", cmd.Start())
-		for range i * 200 { // the more has been looked at, the later
+		for range i * 120 { // the more has been looked at, the later
 			os.ReadFile("/proc/self/stat")
 		}
 		cmd.Process.Kill()
 		cmd.Wait()
 		n.ok("delete", "--force", "one")
-		check.Eventually(t, fmt.Sprintf("kill -9 create, time %d, and delete --force", i), "nothing to be left of it", func() bool { return n.leavings() == before })
+		check.Eventually(t, fmt.Sprintf("kill -9 create, time %d, and delete --force", i), "nothing to be left of it", func() bool {
+			return n.leavings() == before
+		}, check.Often(true, "what is there:\n"+n.leavings()))
 	}
 }
 
@@ -179,7 +181,9 @@ func TestContainer_Signals(t *testing.T) {
 		cmd.Process.Signal(unix.SIGTERM)
 		return len(ended) > 0
 	})
-	check.Equal(t, "its status", 128+int(unix.SIGTERM), cmd.ProcessState.ExitCode())
+	// 2 is Go's own way to end by a signal that does nothing to a PID 1.
+	status := cmd.ProcessState.ExitCode()
+	check.True(t, "its status", status == 128+int(unix.SIGTERM) || status == 2, fmt.Sprint(status), "143")
 	for _, sig := range []string{"9", "KILL", "SIGKILL", "kill"} {
 		n.ok("run", "--detach", "--bundle", n.bundle("sleep 1000", nil), "two")
 		n.ok("kill", "two", sig)
