@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -249,6 +250,41 @@ func TestNode_ExhaustedAndSaveFails(t *testing.T) {
 	check.Equal(t, "its address", "10.88.0.5", addrs[0].String())
 	check.NoError(t, "Remove", n.Remove(t.Context(), "late"))
 	check.True(t, "links", before != kernelState(t), "as before", "one fewer")
+}
+
+// A burst of pods at once: each has addresses of its own, and a port that leads to it.
+func TestNode_ManyAtOnce(t *testing.T) {
+	sandbox.Need(t, NFT)
+	n := openNode(t, Config{Save: func(s State) error { _, err := json.Marshal(s); return err }})
+	const many = 20
+	pods := make([]Pod, many)
+	for i := range pods {
+		pods[i] = Pod{ID: fmt.Sprint(i), Name: fmt.Sprint("default/", i), NetNS: pod(t), Ports: []Port{{"", 8000 + i, 80, "tcp"}}}
+	}
+	each := func(did string, f func(Pod) error) {
+		errs := make(chan error, many)
+		for _, p := range pods {
+			go func() { errs <- f(p) }()
+		}
+		for range pods {
+			_, err := check.Within(t, did, "twenty pods", func() (struct{}, error) { return struct{}{}, <-errs })
+			check.NoError(t, did, err)
+		}
+	}
+	var seen sync.Map
+	each("Add", func(p Pod) error {
+		addrs, err := n.Add(t.Context(), p)
+		if other, twice := seen.LoadOrStore(fmt.Sprint(addrs), p.ID); err == nil && twice {
+			return fmt.Errorf("%v for %s and %v", addrs, p.ID, other)
+		}
+		return err
+	})
+	for i, p := range pods {
+		echo(t, p.NetNS, "tcp", at("0.0.0.0", 80))
+		hears(t, "its port", "", "tcp", at("127.0.0.1", uint16(8000+i)), "10.88.0.1")
+	}
+	each("Remove", func(p Pod) error { return n.Remove(t.Context(), p.ID) })
+	check.Equal(t, "Pods after it", 0, len(n.Pods()))
 }
 
 func TestNode_Peers(t *testing.T) {
