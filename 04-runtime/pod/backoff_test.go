@@ -138,3 +138,14 @@ func TestHistory_StartAfter(t *testing.T) {
 		check.Equal(t, "the next start when "+c.what, c.want, c.h.StartAfter(c.last, at(101)))
 	}
 }
+
+func TestHistory_Started(t *testing.T) {
+	exited := &driver.ContainerStatus{State: driver.Exited, FinishedAt: at(100)}
+	crash := Backoff{Delay: 20 * time.Second, Tried: at(90)}
+	h := History{Restarts: crash}.Failed(ErrImagePull, "no", at(100))
+	check.Equal(t, "after a failed pull", History{Restarts: crash, Retries: Backoff{10 * time.Second, at(100)}, Failure: &Failure{ErrImagePull, "no", at(100)}}, h)
+	check.Equal(t, "started again", History{Restarts: Backoff{40 * time.Second, at(110)}, Retries: h.Retries}, h.Started(exited, at(110)))
+	h.Replace = true
+	check.Equal(t, "started in place of one that was replaced", History{Restarts: crash, Retries: h.Retries}, h.Started(exited, at(110)))
+	check.Equal(t, "started for the first time", History{}, History{}.Started(nil, at(110)))
+}

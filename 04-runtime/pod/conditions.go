@@ -38,7 +38,7 @@ func conditions(pod *corev1.Pod, k Known, s *corev1.PodStatus) {
 
 	initialized := corev1.PodCondition{Type: corev1.PodInitialized, Status: corev1.ConditionTrue}
 	switch {
-	case s.Phase == corev1.PodSucceeded && len(incomplete) == 0:
+	case s.Phase == corev1.PodSucceeded:
 		initialized.Reason = "PodCompleted"
 	case len(incomplete) > 0:
 		initialized.Status, initialized.Reason = corev1.ConditionFalse, "ContainersNotInitialized"

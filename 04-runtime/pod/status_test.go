@@ -80,6 +80,8 @@ func TestStatus_Words(t *testing.T) {
 		{"it failed in a pod of Never", never + plain, box().has("a", 0, "3"), "Failed; a: Error 3"},
 		{"one of two failed in a pod of Never, the other runs", never + two, box().has("a", 0, "3").has("b", 0, "running"), "Running; a: Error 3; b: Running ready"},
 		{"one of two failed in a pod of OnFailure", onFailure + two, box().has("a", 0, "3").has("b", 0, "0"), "Running; a: Error 3; b: Completed 0"},
+		{"one runs, the image of the other is not there", two, box().has("a", 0, "running").history("b", fail(ErrImagePull, 95)), "Pending; a: Running ready; b: ImagePullBackOff"},
+		{"the init containers run again in a new sandbox", inits, seen(100).sandbox(0, false).has("i1", 0, "0").has("i2", 0, "0").has("app", 0, "137").sandbox(1, true).has("i1", 1, "running"), "Pending; i1: Running (last Completed 0) x1; i2: Completed 0 ready; app: Error 137"},
 		{"one succeeded at its second try in a pod of OnFailure", onFailure + two, box().has("a", 1, "0", 95).has("b", 0, "running").history("a", History{Restarts: Backoff{20 * time.Second, at(90)}}), "Running; a: Completed 0 x1; b: Running ready"},
 		{"an init container failed in a pod of Never", never + inits, box().has("i1", 0, "1"), "Failed; i1: Error 1; i2: PodInitializing; app: PodInitializing"},
 		{"an init container fails again and again", inits, box().has("i1", 4, "1", 95).history("i1", History{Restarts: Backoff{80 * time.Second, at(90)}}), "Pending; i1: CrashLoopBackOff (last Error 1) x4; i2: PodInitializing; app: PodInitializing"},

@@ -32,7 +32,7 @@ type Target struct {
 const maxBody = 10 << 10
 
 // Check puts the probe's question once. Errors: what a person should read behind
-// "Liveness probe failed: ".
+// "Liveness probe failed: ", or an ErrNoAnswer.
 func (t Target) Check(ctx context.Context, p *corev1.Probe) error {
 	switch {
 	case p.Exec != nil:
@@ -44,7 +44,7 @@ func (t Target) Check(ctx context.Context, p *corev1.Probe) error {
 	case p.GRPC != nil:
 		return t.grpc(ctx, p.GRPC)
 	}
-	return errors.New("the probe has no handler: give it exec, httpGet, tcpSocket or grpc")
+	return fmt.Errorf("%w: the probe has no handler: give it exec, httpGet, tcpSocket or grpc", ErrNoAnswer)
 }
 
 // Hook carries out a postStart or preStop hook.
@@ -66,10 +66,15 @@ func (t Target) Hook(ctx context.Context, h *corev1.LifecycleHandler) error {
 
 func (t Target) exec(ctx context.Context, a *corev1.ExecAction) error {
 	exit, output, err := t.Exec(ctx, a.Command)
-	if err == nil && exit != 0 {
-		err = fmt.Errorf("exit code %d: %s", exit, output[:min(len(output), maxBody)])
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrNoAnswer, err)
+	case exit != 0:
+		return fmt.Errorf("exit code %d: %s", exit, output[:min(len(output), maxBody)])
 	}
-	return err
+	return nil
 }
 
 func (t Target) tcp(ctx context.Context, a *corev1.TCPSocketAction) error {
@@ -159,7 +164,7 @@ func (t Target) address(host string, port intstr.IntOrString) (string, error) {
 		}
 	}
 	if n < 1 || n > 65535 {
-		return "", fmt.Errorf("port %q is no number from 1 to 65535 and no port of the container", port.String())
+		return "", fmt.Errorf("%w: port %q is no number from 1 to 65535 and no port of the container", ErrNoAnswer, port.String())
 	}
 	return net.JoinHostPort(host, strconv.Itoa(n)), nil
 }

@@ -72,6 +72,7 @@ func TestCheck_HTTP(t *testing.T) {
 		}
 		err := ask(t, target, corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.FromString("nope")}})
 		check.ErrorHas(t, "a port of no such name", err, []string{`"nope"`})
+		check.ErrorIs(t, "a port of no such name", err, ErrNoAnswer)
 	}
 }
 
@@ -105,7 +106,9 @@ func TestCheck_Exec(t *testing.T) {
 	check.Equal(t, "the command", []string{"true", "a b"}, got)
 	check.ErrorHas(t, "false", exec("false"), []string{"exit code 1", "cannot open /tmp/healthy"})
 	check.ErrorHas(t, "gone", exec("gone"), []string{"container is not running"})
-	check.ErrorHas(t, "no handler", ask(t, target, corev1.ProbeHandler{}), []string{"no handler"})
+	check.ErrorIs(t, "gone", exec("gone"), ErrNoAnswer)
+	check.True(t, "false", !errors.Is(exec("false"), ErrNoAnswer), "no answer", "an answer")
+	check.ErrorIs(t, "no handler", ask(t, target, corev1.ProbeHandler{}), ErrNoAnswer)
 }
 
 // The other side is google.golang.org/grpc, which shares no code with ours.

@@ -57,10 +57,11 @@ type Worker struct {
 	// and for the startup probe itself.
 	Up <-chan struct{}
 
-	// Check asks once: nil is success. It returns soon after ctx ends, or the worker waits.
+	// Check asks once: nil is success, an ErrNoAnswer says nothing, any other error is
+	// failure. It returns soon after ctx ends, or the worker waits.
 	Check func(ctx context.Context) error
 
-	// Report is called after each question with the verdict so far and the answer.
+	// Report is called after each answer that says something, with the verdict so far.
 	Report func(verdict Result, answer error)
 }
 
@@ -72,7 +73,8 @@ type Worker struct {
 // that is later, and one each PeriodSeconds after it. A question that takes longer
 // than TimeoutSeconds is answered at that moment, with an error that says so and is a
 // context.DeadlineExceeded; its ctx ends too. If it has not returned at the next
-// period, then there is no new question and the answer is that error again.
+// period, then there is no new question and the answer is that error again. An answer
+// that is an ErrNoAnswer is neither counted nor reported.
 //
 // May use: context.WithTimeout, time.NewTicker, a channel of size 1 for the answer.
 func (w *Worker) Run(ctx context.Context) {
@@ -97,10 +99,12 @@ func (w *Worker) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			break // the answer is that we were stopped
 		}
-		verdict := tally.Add(w.Probe, refResult(answer))
-		w.Report(verdict, answer)
-		if (w.Kind == Startup && verdict != Unknown) || (w.Kind == Liveness && verdict == Failure) {
-			break
+		if !errors.Is(answer, ErrNoAnswer) {
+			verdict := tally.Add(w.Probe, refResult(answer))
+			w.Report(verdict, answer)
+			if (w.Kind == Startup && verdict != Unknown) || (w.Kind == Liveness && verdict == Failure) {
+				break
+			}
 		}
 		select {
 		case <-tick.C:

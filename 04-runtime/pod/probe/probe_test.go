@@ -147,6 +147,23 @@ func TestWorker_Ends(t *testing.T) {
 	}
 }
 
+func TestWorker_NoAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := corev1.Probe{PeriodSeconds: 10, TimeoutSeconds: 1, SuccessThreshold: 1, FailureThreshold: 2}
+		a, ended := watch(t, Liveness, p, nil, 65*time.Second, func(_ context.Context, n int) error {
+			switch n {
+			case 0, 5:
+				return nil
+			case 2:
+				return errors.New("ill")
+			}
+			return fmt.Errorf("exec: %w", ErrNoAnswer)
+		})
+		check.Equal(t, "verdicts", []string{"0 +", "20 +", "50 +"}, a.verdicts,
+			check.Often(ended, "a runtime that cannot ask costs the container its life"))
+	})
+}
+
 func TestWorker_Hangs(t *testing.T) {
 	p := corev1.Probe{PeriodSeconds: 10, TimeoutSeconds: 3, SuccessThreshold: 1, FailureThreshold: 1}
 	synctest.Test(t, func(t *testing.T) { // it ends with its context

@@ -1,5 +1,11 @@
 package probe
 
+import "errors"
+
+// ErrNoAnswer says that the question could not be put: the runtime failed, or the probe
+// names a port that there is not. That is no fault of the container's.
+var ErrNoAnswer = errors.New("the container could not be asked")
+
 // A Result is what a probe has found so far.
 type Result int
 
