@@ -180,7 +180,8 @@ func (c *child) startRaw(steps []namespaces.Step, exe *os.File, argv []string, f
 			fmt.Fprintf(&text, "%s %d %d\n", clock, o.Secs, o.Nanosecs)
 		}
 		if text.Len() > 0 {
-			if err = os.WriteFile("/proc/thread-self/timens_offsets", []byte(text.String()), 0); err != nil {
+			// By the thread's id: /proc/self is the first thread, and /proc/thread-self lacks the file.
+			if err = os.WriteFile(fmt.Sprintf("/proc/%d/timens_offsets", unix.Gettid()), []byte(text.String()), 0); err != nil {
 				err = fmt.Errorf("time offsets: %w", err)
 				return
 			}

@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "coracle-runtime" {
 		main()
 	}
+	if os.Args[0] == "/mnt/helper" {
+		os.Exit(helpers[os.Args[1]]())
+	}
 	if benchmarking() {
 		os.Exit(m.Run())
 	}
@@ -93,12 +96,13 @@ func runtimeFile(t testing.TB) string {
 type node struct {
 	t    *testing.T
 	root string
+	file string // the program's; "": the test binary
 }
 
 func newNode(t *testing.T, features ...sandbox.Feature) *node {
 	t.Helper()
 	need(t, features...)
-	n := &node{t, t.TempDir()}
+	n := &node{t: t, root: t.TempDir()}
 	t.Cleanup(func() {
 		out, _, _ := n.calls("list", "-q")
 		for _, id := range strings.Fields(out) {
@@ -133,7 +137,11 @@ func (n *node) bundle(script string, change func(*specs.Spec)) string {
 
 // command is container with these arguments.
 func (n *node) command(args ...string) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe", append([]string{"--root", n.root}, args...)...)
+	file := n.file
+	if file == "" {
+		file = "/proc/self/exe"
+	}
+	cmd := exec.Command(file, append([]string{"--root", n.root}, args...)...)
 	cmd.Args[0] = "coracle-runtime"
 	return cmd
 }
