@@ -12,6 +12,7 @@ import (
 func TestMain(m *testing.M) {
 	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "04-runtime/oci", Cgroup: true, Reexec: func() {
 		Init()
+		atBarrier()
 		if os.Args[0] == "container" {
 			os.Exit(Main(os.Args))
 		}

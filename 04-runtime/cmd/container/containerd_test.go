@@ -45,7 +45,9 @@ func containerd(t *testing.T) (ctr func(args ...string) *exec.Cmd) {
 		cmd.Wait()
 		log.Close()
 	})
-	ctr = func(args ...string) *exec.Cmd { return exec.Command("ctr", append([]string{"-a", dir + "/sock"}, args...)...) }
+	ctr = func(args ...string) *exec.Cmd {
+		return exec.Command("ctr", append([]string{"-a", dir + "/sock"}, args...)...)
+	}
 	for end := time.Now().Add(time.Minute); ctr("version").Run() != nil; time.Sleep(20 * time.Millisecond) {
 		said, _ := os.ReadFile(log.Name())
 		check.True(t, "start containerd", time.Now().Before(end), string(said[max(0, len(said)-500):]), "an answer within a minute")

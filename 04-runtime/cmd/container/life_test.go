@@ -101,8 +101,12 @@ func TestContainer_Refused(t *testing.T) {
 		{func(s *specs.Spec) { s.Version = "2.0.0" }, []string{"ociVersion"}},
 		{func(s *specs.Spec) { s.Root.Path = "/no/root" }, []string{"root.path", "/no/root"}},
 		{func(s *specs.Spec) { s.Process.Terminal = true }, []string{"process.terminal", "--console-socket"}},
-		{func(s *specs.Spec) { s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: "pid"}) }, []string{"pid", "twice"}},
-		{func(s *specs.Spec) { s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: "odd"}) }, []string{"odd"}},
+		{func(s *specs.Spec) {
+			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: "pid"})
+		}, []string{"pid", "twice"}},
+		{func(s *specs.Spec) {
+			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: "odd"})
+		}, []string{"odd"}},
 		{func(s *specs.Spec) { s.Linux.Namespaces = nil; s.Hostname = "" }, []string{"mount namespace"}},
 		{func(s *specs.Spec) { s.Linux.Namespaces[0].Path = "/proc/self/ns/net" }, []string{"pid", "net"}},
 		{func(s *specs.Spec) {
