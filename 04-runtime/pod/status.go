@@ -100,7 +100,7 @@ func phase(pod *corev1.Pod, k Known, s *corev1.PodStatus) corev1.PodPhase {
 			failed = failed || ended.ExitCode != 0
 		}
 	}
-	initialized, initFailed := initPhase(pod, k, s)
+	initialized, initFailed := initPhase(pod, k, s, begun)
 	over := k.Over != nil || pod.DeletionTimestamp != nil
 	now := corev1.PodPending
 	switch {
@@ -119,15 +119,15 @@ func phase(pod *corev1.Pod, k Known, s *corev1.PodStatus) corev1.PodPhase {
 }
 
 // initPhase says whether the init containers are through, or one of them has failed
-// and will not be tried again.
-func initPhase(pod *corev1.Pod, k Known, s *corev1.PodStatus) (initialized, failed bool) {
+// and will not be tried again. Once containers have begun, no sidecar holds them up.
+func initPhase(pod *corev1.Pod, k Known, s *corev1.PodStatus, begun bool) (initialized, failed bool) {
 	initialized = true
 	for i := range pod.Spec.InitContainers {
 		c, have := &pod.Spec.InitContainers[i], s.InitContainerStatuses[i]
 		ended := lastExit(have)
 		switch {
 		case IsSidecar(c):
-			initialized = initialized && (have.Started != nil && *have.Started || ended != nil)
+			initialized = initialized && (begun || ended != nil || have.Started != nil && *have.Started)
 		case ended == nil:
 			initialized = false
 		case ended.ExitCode != 0:

@@ -88,6 +88,8 @@ func TestStatus_Words(t *testing.T) {
 		{"the second init container runs", inits, box().has("i1", 0, "0").has("i2", 0, "running"), "Pending; i1: Completed 0 ready; i2: Running; app: PodInitializing"},
 		{"all did their work but a sidecar", never + sidecars, box().has("i1", 0, "0").has("s1", 0, "running").probes("s10", probe.Results{Startup: probe.Success}).has("i2", 0, "0").has("s2", 0, "running").has("app", 0, "0"),
 			"Running; i1: Completed 0 ready; s1: Running ready; i2: Completed 0 ready; s2: Running ready; app: Completed 0"},
+		{"the app waits to start again and a sidecar just did", "initContainers: [{name: s, image: x, restartPolicy: Always, startupProbe: {exec: {command: [x]}}}]\n" + plain,
+			box().has("s", 1, "running").has("a", 1, "1", 95).history("a", History{Restarts: Backoff{10 * time.Second, at(90)}}), "Running; s: Running x1; a: CrashLoopBackOff (last Error 1) x1"},
 		{"its deadline has passed and it still runs", plain, stopping, "Running DeadlineExceeded; a: Running ready"},
 		{"its deadline has passed", plain, over, "Failed DeadlineExceeded; a: Error 143"},
 		{"it was evicted before it began", plain, evicted, "Failed Evicted; a: ContainerCreating"},
