@@ -55,6 +55,7 @@ type groups struct {
 	all       []group
 	resources *specs.LinuxResources
 	rootless  bool
+	named     bool // the bundle says which
 	made      bool
 }
 
@@ -73,7 +74,7 @@ func newCgroup(spec *specs.Spec, id string, rootless bool) (cgroup, error) {
 		cgroupsPath, r = spec.Linux.CgroupsPath, spec.Linux.Resources
 	}
 	all, err := planGroups(hierarchies, cgroupsPath, id)
-	return &groups{all: all, resources: r, rootless: rootless}, err
+	return &groups{all: all, resources: r, rootless: rootless, named: cgroupsPath != ""}, err
 }
 
 // planGroups is the pure part of newCgroup.
@@ -169,13 +170,23 @@ func (gs *groups) make() (err error) {
 		made = append(made, g)
 	}
 	gs.all, gs.made = made, true
-	if len(made) == 0 && gs.resources == nil {
-		return nil
-	} else if len(made) == 0 {
-		slog.Warn("no cgroup: none is delegated to this user, so limits, pause and statistics are missing (systemd-run --user --scope -p Delegate=yes -- COMMAND)")
-		return nil
+	if len(made) == 0 {
+		return gs.warnOfNone()
 	}
 	return gs.setAll(gs.resources, true)
+}
+
+// warnOfNone says that there is no group, if anybody would have wanted one.
+func (gs *groups) warnOfNone() error {
+	r := gs.resources
+	if r == nil {
+		r = &specs.LinuxResources{}
+	}
+	p, err := planResources(r, true)
+	if err == nil && (gs.named || len(p.settings)+len(p.warnings) > 0) {
+		slog.Warn("no cgroup: none is delegated to this user, so limits, pause and statistics are missing (systemd-run --user --scope -p Delegate=yes -- COMMAND)")
+	}
+	return err
 }
 
 func denied(err error) bool {
@@ -214,15 +225,20 @@ func (g group) make() error {
 	return nil
 }
 
-// enable gives every controller of dir to the groups below it, one at a time: a
-// kernel may keep a single one to itself.
+// enable gives every controller of dir to the groups below it: all in one write,
+// each of which costs a while, or else one at a time: a kernel may keep a single one.
 func enable(dir string) {
 	have, _ := readFile(dir, "cgroup.controllers")
 	given, _ := readFile(dir, "cgroup.subtree_control")
-	for _, c := range strings.Fields(have) {
-		if !slices.Contains(strings.Fields(given), c) && !divided(dir) {
-			writeFile(dir, "cgroup.subtree_control", "+"+c)
-		}
+	missing := slices.DeleteFunc(strings.Fields(have), func(c string) bool { return slices.Contains(strings.Fields(given), c) })
+	if len(missing) == 0 || divided(dir) {
+		return
+	}
+	if writeFile(dir, "cgroup.subtree_control", "+"+strings.Join(missing, " +")) == nil {
+		return
+	}
+	for _, c := range missing {
+		writeFile(dir, "cgroup.subtree_control", "+"+c)
 	}
 }
 

@@ -81,6 +81,9 @@ func setSysctls(values map[string]string) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		err := func() error {
+			if dotted(key) == "kernel.domainname" { // its file is real root's, whoever owns the namespace
+				return unix.Setdomainname([]byte(values[key]))
+			}
 			fd, err := unix.Openat2(proc, "sys/"+sysctlPath(key), &unix.OpenHow{Flags: unix.O_WRONLY | unix.O_CLOEXEC,
 				Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV})
 			if err != nil {
