@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -192,6 +193,22 @@ func TestMounts_BelowAUserNamespace(t *testing.T) {
 	b.inUserNamespace()
 	b.bind(closedFolder(t, 100000), "/volume")
 	b.prints("a volume in a folder that is closed to the container's root", " 0 100000 65536\nseen\n0 0\n2\nlo")
+}
+
+// sysfs belongs to the owner of the network namespace; proc to that of the PID namespace.
+func TestMounts_OfTheCallers(t *testing.T) {
+	b := newBundle(t, "cat /proc/self/mountinfo; [ -d /sys/class/net/lo ] && ls /proc/1 >/dev/null && echo seen")
+	sandbox.Need(t, realRoot)
+	b.inUserNamespace()
+	b.Linux.Namespaces = slices.DeleteFunc(b.Linux.Namespaces, func(n specs.LinuxNamespace) bool {
+		return n.Type == specs.NetworkNamespace || n.Type == specs.PIDNamespace
+	})
+	b.dropMount("/sys/fs/cgroup")
+	b.Linux.ReadonlyPaths, b.Linux.MaskedPaths = nil, nil
+	out, errs, status := b.run()
+	check.Equal(t, "exit status "+errs, 0, status)
+	options, _ := mountsOf(t, strings.TrimSuffix(out, "seen\n"))
+	check.True(t, "/sys and /proc in the caller's network and PID namespaces", strings.HasPrefix(options["/sys"], "ro,nosuid,nodev,noexec") && strings.HasSuffix(out, "seen\n"), out, "read-only, and seen")
 }
 
 func TestMounts_MappedIDs(t *testing.T) {

@@ -11,10 +11,12 @@ import (
 type Stats struct {
 	CPU struct {
 		Usage struct {
-			Total  uint64   `json:"total,omitempty"`
-			Percpu []uint64 `json:"percpu,omitempty"`
-			Kernel uint64   `json:"kernel"`
-			User   uint64   `json:"user"`
+			Total        uint64   `json:"total,omitempty"`
+			Percpu       []uint64 `json:"percpu,omitempty"`
+			PercpuKernel []uint64 `json:"percpu_kernel,omitempty"`
+			PercpuUser   []uint64 `json:"percpu_user,omitempty"`
+			Kernel       uint64   `json:"kernel"`
+			User         uint64   `json:"user"`
 		} `json:"usage,omitempty"`
 		Throttling struct {
 			Periods          uint64 `json:"periods,omitempty"`
@@ -74,8 +76,8 @@ func (gs *groups) stats() (*Stats, error) {
 	if g := gs.find("cpuacct"); g != nil {
 		s.CPU.Usage.Total = g.number("cpuacct.usage")
 		s.CPU.Usage.Percpu = g.numbers("cpuacct.usage_percpu")
-		s.CPU.Usage.User = sum(g.numbers("cpuacct.usage_percpu_user"))
-		s.CPU.Usage.Kernel = sum(g.numbers("cpuacct.usage_percpu_sys"))
+		s.CPU.Usage.PercpuUser, s.CPU.Usage.PercpuKernel = g.numbers("cpuacct.usage_percpu_user"), g.numbers("cpuacct.usage_percpu_sys")
+		s.CPU.Usage.User, s.CPU.Usage.Kernel = sum(s.CPU.Usage.PercpuUser), sum(s.CPU.Usage.PercpuKernel)
 	}
 	if g := gs.find("cpu"); g != nil {
 		stat := g.keyed("cpu.stat")
