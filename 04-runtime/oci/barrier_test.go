@@ -114,6 +114,9 @@ func TestBarrier_TellsErrors(t *testing.T) {
 func TestBarrier_Dead(t *testing.T) {
 	path, cmd, pidfd := waiter(t, "runs")
 	check.NoError(t, "kill it", cmd.Process.Kill())
+	check.Within(t, "kill it", "its end", func() (int, error) {
+		return unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, -1)
+	})
 	err := release(t, path, pidfd)
 	check.ErrorHas(t, "release one that is dead", err, []string{"ended"})
 	check.ErrorIs(t, "release without a barrier", Release(path+"-none", pidfd), os.ErrNotExist)

@@ -23,10 +23,10 @@ func foreground(terminal bool, begin func(console *os.File) (pid int, err error)
 		}
 		defer parent.Close()
 	}
-	// From before there is a process: a signal that comes meanwhile is not lost.
+	// From before there is a process, so that none is lost, and to the very end of this
+	// one: a signal that comes late must not take the place of the status.
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
-	defer signal.Stop(signals)
 	defer func() { err = errors.Join(err, end(err)) }()
 	pid, err := begin(console)
 	if console != nil {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -146,6 +147,9 @@ func (n *node) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
+// patience is how long one call may take, on an emulated machine too.
+const patience = 30 * time.Second
+
 // calls runs container to its end. Its output goes to files: a container that it
 // leaves would hold a pipe open.
 func (n *node) calls(args ...string) (stdout, stderr string, status int) {
@@ -153,7 +157,10 @@ func (n *node) calls(args ...string) (stdout, stderr string, status int) {
 	cmd := n.command(args...)
 	var out, errs file
 	cmd.Stdout, cmd.Stderr = out.make(n.t), errs.make(n.t)
-	_, err := check.Within(n.t, "container "+strings.Join(args, " "), "it to end", func() (struct{}, error) { return struct{}{}, cmd.Run() })
+	check.NoError(n.t, "start container", cmd.Start())
+	late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	err := cmd.Wait()
+	check.True(n.t, "container "+strings.Join(args, " "), late.Stop(), "nothing for "+patience.String(), "it to end")
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		check.NoError(n.t, "run container", err)
