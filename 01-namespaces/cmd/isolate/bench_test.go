@@ -2,192 +2,39 @@ package main
 
 import (
 	"bytes"
-	"debug/elf"
-	"encoding/json"
 	"fmt"
-	"maps"
-	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
-	"slices"
-	"strings"
 	"testing"
-	"time"
 
-	"golang.org/x/sys/unix"
-
-	"coracle/internal/check"
 	"coracle/internal/exercise"
+	"coracle/internal/peer"
 )
 
 // BenchmarkIsolate measures `isolate -- /bin/true` from its start until it is
-// reaped, and runc and crun with the same root and an empty network namespace, in
-// random order, back to back. It runs outside the sandbox, in which the peers find
-// no cgroup to write to. The program is built for it: the test binary has much more
-// to initialise.
+// reaped, and runc and crun with the same root and an empty network namespace.
 //
 //	go test -overlay solutions/overlay.json -run '^$' -bench Isolate ./01-namespaces/cmd/isolate
 func BenchmarkIsolate(b *testing.B) {
 	exercise.NeedAll(b)
-	hideUnified(b)
-	root := busyboxRoot(b)
-	program := build(b)
+	peer.HideUnified(b)
+	root := peer.TrueRoot(b)
+	program := peer.Build(b, "coracle/01-namespaces/cmd/isolate")
 	starts := map[string]func() *exec.Cmd{"isolate": func() *exec.Cmd { return exec.Command(program, "--root", root, "--", "/bin/true") }}
-	for _, peer := range []string{"runc", "crun"} {
+	for _, name := range []string{"runc", "crun"} {
 		bundle := b.TempDir()
-		if err := writeBundle(peer, bundle, root); err != nil {
-			b.Logf("without %s: %v", peer, err)
+		if err := peer.Bundle(name, bundle, root); err != nil {
+			b.Logf("without %s: %v", name, err)
 			continue
 		}
 		start := func() *exec.Cmd {
-			return exec.Command(peer, "run", "--bundle", bundle, fmt.Sprintf("coracle-bench-%d", os.Getpid()))
+			return exec.Command(name, "run", "--bundle", bundle, fmt.Sprintf("coracle-bench-%d", os.Getpid()))
 		}
 		if out, err := start().CombinedOutput(); err != nil {
-			b.Logf("without %s: %v: %s", peer, err, bytes.TrimSpace(out))
+			b.Logf("without %s: %v: %s", name, err, bytes.TrimSpace(out))
 			continue
 		}
-		starts[peer] = start
+		starts[name] = start
 	}
-	took := map[string][]time.Duration{}
-	names := slices.Collect(maps.Keys(starts))
-	for b.Loop() {
-		rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-		for _, name := range names {
-			cmd := starts[name]()
-			begin := time.Now()
-			err := cmd.Run()
-			took[name] = append(took[name], time.Since(begin))
-			check.NoError(b, "run /bin/true by "+name, err)
-		}
-	}
-	median := func(name string) float64 {
-		slices.Sort(took[name])
-		return took[name][len(took[name])/2].Seconds() * 1000
-	}
-	b.ReportMetric(0, "ns/op")
-	for _, name := range names {
-		b.ReportMetric(median(name), name+"-ms")
-		if name != "isolate" {
-			b.ReportMetric(median("isolate")/median(name), "x-"+name)
-		}
-	}
-}
-
-// build builds the program as this test binary was built: over the overlay that
-// stands on the command line of its parent, go test.
-func build(b *testing.B) string {
-	b.Helper()
-	program := filepath.Join(b.TempDir(), "isolate")
-	parent := fmt.Sprintf("/proc/%d/", os.Getppid())
-	line, _ := os.ReadFile(parent + "cmdline")
-	dir, _ := os.Readlink(parent + "cwd")
-	args := []string{"build", "-o", program}
-	flags := strings.Split(string(line), "\x00")
-	for i, flag := range flags {
-		name, value, ok := strings.Cut(strings.TrimLeft(flag, "-"), "=")
-		if name != "overlay" || !strings.HasPrefix(flag, "-") {
-			continue
-		}
-		if !ok && i+1 < len(flags) {
-			value = flags[i+1]
-		}
-		args = append(args, "-overlay", value)
-	}
-	if dir == "" || len(args) == 3 {
-		dir = "."
-	}
-	cmd := exec.Command("go", append(args, "coracle/01-namespaces/cmd/isolate")...)
-	cmd.Dir = dir // where a relative overlay holds
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "PWD="+dir)
-	out, err := cmd.CombinedOutput()
-	check.NoError(b, "go build: "+string(out), err)
-	return program
-}
-
-// writeBundle makes the peer's own default config.json, with this root and /bin/true.
-func writeBundle(peer, bundle, root string) error {
-	if _, err := exec.LookPath(peer); err != nil {
-		return fmt.Errorf("not installed: apt-get install %s", peer)
-	}
-	file := filepath.Join(bundle, "config.json")
-	spec := exec.Command(peer, append([]string{"spec"}, rootless()...)...)
-	spec.Dir = bundle
-	if out, err := spec.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, out)
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	var config map[string]any
-	if err := json.Unmarshal(text, &config); err != nil {
-		return err
-	}
-	config["root"] = map[string]any{"path": root, "readonly": true}
-	process := config["process"].(map[string]any)
-	process["args"], process["terminal"] = []string{"/bin/true"}, false
-	if text, err = json.Marshal(config); err != nil {
-		return err
-	}
-	return os.WriteFile(file, text, 0o644)
-}
-
-func rootless() []string {
-	if os.Geteuid() == 0 {
-		return nil
-	}
-	return []string{"--rootless"}
-}
-
-// busyboxRoot makes a root of one static program.
-func busyboxRoot(b *testing.B) string {
-	b.Helper()
-	busybox, err := exec.LookPath("busybox")
-	if err == nil {
-		var f *elf.File
-		if f, err = elf.Open(busybox); err == nil {
-			if slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
-				err = fmt.Errorf("%s is not static", busybox)
-			}
-			f.Close()
-		}
-	}
-	if err != nil {
-		b.Skipf("a static busybox: %v: apt-get install busybox-static", err)
-	}
-	root := b.TempDir()
-	for _, dir := range []string{"bin", "proc", "sys", "dev", "tmp"} {
-		check.NoError(b, "make a folder", os.Mkdir(filepath.Join(root, dir), 0o755))
-	}
-	text, err := os.ReadFile(busybox)
-	check.NoError(b, "read busybox", err)
-	check.NoError(b, "write busybox", os.WriteFile(root+"/bin/true", text, 0o755))
-	return root
-}
-
-// hideUnified takes the cgroup2 mount of a hybrid host out of sight, in a mount
-// namespace of this thread: some versions of crun refuse to start beside it.
-func hideUnified(b *testing.B) {
-	const unified = "/sys/fs/cgroup/unified"
-	if _, err := os.Stat(unified); err != nil || os.Geteuid() != 0 {
-		return
-	}
-	runtime.LockOSThread() // for good: it is another thread than the others now
-	for _, err := range []error{
-		unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS),
-		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
-		unix.Unmount(unified, unix.MNT_DETACH),
-	} {
-		check.NoError(b, "hide "+unified, err)
-	}
-}
-
-// benchmarking says whether the binary is to measure.
-func benchmarking() bool {
-	return slices.ContainsFunc(os.Args, func(a string) bool {
-		pattern, ok := strings.CutPrefix(a, "-test.bench=")
-		return ok && pattern != ""
-	})
+	peer.Race(b, "isolate", starts)
 }

@@ -13,6 +13,7 @@ import (
 	namespaces "coracle/01-namespaces"
 	"coracle/internal/check"
 	"coracle/internal/exercise"
+	"coracle/internal/peer"
 	"coracle/internal/sandbox"
 )
 
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) {
 	if os.Args[0] == "isolate" {
 		main()
 	}
-	if benchmarking() {
+	if peer.Benchmarking() {
 		os.Exit(m.Run())
 	}
 	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "01-namespaces"}))

@@ -21,6 +21,7 @@ import (
 	"coracle/internal/base"
 	"coracle/internal/check"
 	"coracle/internal/exercise"
+	"coracle/internal/peer"
 	"coracle/internal/sandbox"
 )
 
@@ -34,18 +35,10 @@ func TestMain(m *testing.M) {
 	if os.Args[0] == "/mnt/helper" {
 		os.Exit(helpers[os.Args[1]]())
 	}
-	if benchmarking() {
+	if peer.Benchmarking() {
 		os.Exit(m.Run())
 	}
 	os.Exit(sandbox.Main(m, sandbox.Options{Dir: "04-runtime/cmd/container", Cgroup: true}))
-}
-
-// benchmarking says whether the binary is to measure.
-func benchmarking() bool {
-	return slices.ContainsFunc(os.Args, func(a string) bool {
-		pattern, ok := strings.CutPrefix(a, "-test.bench=")
-		return ok && pattern != ""
-	})
 }
 
 // need skips the test while an exercise that the runtime uses is unwritten, and where
