@@ -139,6 +139,32 @@ func TestNode_Ports(t *testing.T) {
 	hears(t, "a port when the table was removed by others", world, "tcp", at("203.0.113.1", 8081), "203.0.113.2")
 }
 
+// A client of UDP that never stops reaches whoever has the port now.
+func TestNode_FlowOfUDP(t *testing.T) {
+	sandbox.Need(t, NFT)
+	n := openNode(t, Config{})
+	world := outside(t)
+	var c net.Conn
+	check.NoError(t, "a client", in(world, func() (err error) { c, err = net.Dial("udp", "203.0.113.1:8080"); return err }))
+	defer c.Close()
+	answered := func(did string) {
+		check.Eventually(t, did, "an answer to the same client", func() bool {
+			c.SetDeadline(time.Now().Add(50 * time.Millisecond))
+			c.Write([]byte("ping"))
+			_, err := c.Read(make([]byte, 64))
+			return err == nil
+		}, check.Often(true, "the kernel goes on translating a flow as it began"))
+	}
+	c.Write([]byte("nobody there"))
+	first := add(t, n, "first", Port{"", 8080, 80, "udp"})
+	echo(t, first.NetNS, "udp", at("10.88.0.2", 80))
+	answered("the port is published")
+	check.NoError(t, "Remove", n.Remove(t.Context(), "first"))
+	second := add(t, n, "second", Port{"", 8080, 80, "udp"})
+	echo(t, second.NetNS, "udp", at("10.88.0.3", 80))
+	answered("another pod has the port")
+}
+
 func TestNode_PortTaken(t *testing.T) {
 	sandbox.Need(t, NFT)
 	n := openNode(t, Config{})
@@ -169,7 +195,8 @@ func TestNode_PortTaken(t *testing.T) {
 func TestNode_LocalhostIsTheNodes(t *testing.T) {
 	sandbox.Need(t, NFT)
 	n := openNode(t, Config{})
-	a := add(t, n, "a", Port{"", 8080, 80, "tcp"})
+	a := add(t, n, "a", Port{"", 8080, 80, "udp"})
+	echo(t, a.NetNS, "udp", at("10.88.0.2", 80))
 	echo(t, "", "udp", at("127.0.0.1", 8081))
 	// The pod tries: 127.0.0.1 by eth0, from its own address.
 	check.NoError(t, "a pod's route to 127.0.0.1", in(a.NetNS, func() error {
@@ -184,6 +211,7 @@ func TestNode_LocalhostIsTheNodes(t *testing.T) {
 		return nil
 	}))
 	deaf(t, "a pod to the node's 127.0.0.1", a.NetNS, "udp", at("127.0.0.1", 8081))
+	deaf(t, "a pod to a pod's port there", a.NetNS, "udp", at("127.0.0.1", 8080))
 	check.NoError(t, "the link lets it in", exec.Command("nft", "flush", "chain", "inet", "coracle-test", "input").Run())
 	hears(t, "the same without the rule", a.NetNS, "udp", at("127.0.0.1", 8081), "10.88.0.2")
 }
@@ -198,9 +226,10 @@ func TestNode_Restart(t *testing.T) {
 	// One more is half made: it has a link, and the agent died before it was saved.
 	half := link(t, "half", "10.88.0.77")
 	check.NoError(t, "half a pod", half.Up())
-	conn, err := net.Dial("tcp", "10.88.0.2:80")
+	conn, err := net.DialTimeout("tcp", "10.88.0.2:80", check.Deadline)
 	check.NoError(t, "a connection", err)
 	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(check.Deadline))
 
 	config.Saved = new(State)
 	check.NoError(t, "read the state", json.Unmarshal(saved, config.Saved))

@@ -47,7 +47,7 @@ func TestRelay_NobodyListens(t *testing.T) {
 	n := openNode(t, Config{NoNFT: true})
 	add(t, n, "a", Port{"", 8080, 80, "tcp"})
 	_, err := check.Within(t, "a port behind which nobody listens", "an end", func() (int, error) {
-		c, err := net.Dial("tcp", "127.0.0.1:8080")
+		c, err := net.DialTimeout("tcp", "127.0.0.1:8080", check.Deadline)
 		if err != nil {
 			return 0, err // reset already
 		}
