@@ -115,7 +115,10 @@ func limited(t *testing.T, script string) *bundle {
 	b.Linux.CgroupsPath = "/box/" + b.id
 	r := b.Linux.Resources
 	r.Memory = &specs.LinuxMemory{Limit: p[int64](64 << 20)}
-	r.CPU = &specs.LinuxCPU{Shares: p[uint64](512), Quota: p[int64](50000), Period: p[uint64](100000), Cpus: "0", Mems: "0"}
+	r.CPU = &specs.LinuxCPU{Shares: p[uint64](512), Quota: p[int64](50000), Period: p[uint64](100000)}
+	if sandbox.CurrentMode() == sandbox.Root {
+		r.CPU.Cpus, r.CPU.Mems = "0", "0" // the controller that systemd delegates to nobody
+	}
 	r.Pids = &specs.LinuxPids{Limit: p[int64](20)}
 	return b
 }
@@ -171,6 +174,9 @@ func TestGroup_Limits(t *testing.T) {
 		{"pids", "pids.max", "20", "pids.max", "20"},
 		{"cpuset", "cpuset.cpus", "0", "cpuset.cpus", "0"},
 	} {
+		if c.controller == "cpuset" && sandbox.CurrentMode() != sandbox.Root {
+			continue
+		}
 		if v1 {
 			check.Equal(t, c.v1, c.v1Value, b.file(c.controller, c.v1))
 		} else {
@@ -200,7 +206,9 @@ func TestGroup_Limits(t *testing.T) {
 	check.True(t, "stats: memory and processes", stats.Memory.Usage.Limit == 32<<20 && stats.Memory.Usage.Usage > 0 && stats.Pids.Current >= 3 && stats.Pids.Limit == 20,
 		fmt.Sprintf("%+v %+v", stats.Memory.Usage, stats.Pids), "32 MiB, some use; 3 or more (threads count) of 20")
 	check.True(t, "stats: CPU", stats.CPU.Usage.Total > 0, "0", "some")
-	check.Equal(t, "stats: the CPUs it may use", []uint16{0}, stats.CPUSet.CPUs)
+	if sandbox.CurrentMode() == sandbox.Root {
+		check.Equal(t, "stats: the CPUs it may use", []uint16{0}, stats.CPUSet.CPUs)
+	}
 
 	check.NoError(t, "freeze", state.freeze())
 	pids, err := state.pids()

@@ -1,7 +1,6 @@
 package oci
 
 import (
-	"errors"
 	"os"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -53,5 +52,3 @@ type cgroup interface {
 
 // A filter is a seccomp profile as the kernel wants it, made outside.
 type filter = namespaces.CompiledSeccomp
-
-var errInside = errors.New("not built yet")
