@@ -201,6 +201,8 @@ func TestGroup_Limits(t *testing.T) {
 	} else {
 		check.Equal(t, "after an update", "max 100000 33554432 20", b.file("cpu", "cpu.max")+" "+b.file("memory", "memory.max")+" "+b.file("cpu", "cpu.weight"))
 	}
+	err := state.set(&specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: p[int64](4096), CheckBeforeUpdate: p(true)}})
+	check.ErrorHas(t, "a limit below what is in use", err, []string{"4096", "in use"})
 	stats, err := state.stats()
 	check.NoError(t, "stats", err)
 	check.True(t, "stats: memory and processes", stats.Memory.Usage.Limit == 32<<20 && stats.Memory.Usage.Usage > 0 && stats.Pids.Current >= 3 && stats.Pids.Limit == 20,

@@ -40,7 +40,8 @@ func checkInside(spec *specs.Spec, rootless bool) error {
 // checkForeign warns of parts for other kinds of machines: the runtime-spec wants them ignored.
 func checkForeign(spec *specs.Spec) error {
 	for name, given := range map[string]bool{"solaris": spec.Solaris != nil, "windows": spec.Windows != nil, "vm": spec.VM != nil,
-		"zos": spec.ZOS != nil, "freebsd": spec.FreeBSD != nil, "process.commandLine": spec.Process != nil && spec.Process.CommandLine != ""} {
+		"zos": spec.ZOS != nil, "freebsd": spec.FreeBSD != nil, "process.commandLine": spec.Process != nil && spec.Process.CommandLine != "",
+		"process.user.username": spec.Process != nil && spec.Process.User.Username != ""} {
 		if given {
 			slog.Warn("config.json: " + name + " is not for Linux and ignored")
 		}

@@ -40,7 +40,14 @@ func (p *plan) warn(format string, args ...any) {
 }
 
 // set changes the limits of a container that runs. Devices stay, unless some are given.
-func (gs *groups) set(r *specs.LinuxResources) error { return gs.setAll(r, false) }
+func (gs *groups) set(r *specs.LinuxResources) error {
+	if m := r.Memory; m != nil && m.CheckBeforeUpdate != nil && *m.CheckBeforeUpdate && value(m.Limit) > 0 {
+		if s, err := gs.stats(); err == nil && s.Memory.Usage.Usage > uint64(*m.Limit) {
+			return fmt.Errorf("memory.limit %d is less than the %d bytes in use, and checkBeforeUpdate was asked for", *m.Limit, s.Memory.Usage.Usage)
+		}
+	}
+	return gs.setAll(r, false)
+}
 
 // setAll writes what the resources say. An order that is always right does not
 // exist (a limit may not be above the one on memory and swap, a quota not above its
