@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"coracle/internal/check"
+	"coracle/internal/exercise"
 	"coracle/internal/hostgroup"
 	"coracle/internal/sandbox"
 )
@@ -47,6 +48,7 @@ func p[T any](v T) *T { return &v }
 
 // What is written for each resource, on v1 and on v2.
 func TestPlanResources(t *testing.T) {
+	exercise.NeedAll(t) // shares become a weight as 2.4 says
 	disk := specs.LinuxBlockIODevice{Major: 8, Minor: 0}
 	for _, c := range []struct {
 		r      specs.LinuxResources
