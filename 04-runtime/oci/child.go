@@ -178,13 +178,13 @@ func (b *birth) newKeyring() error {
 // its ids were mapped and has none there yet.
 func rootOfUserNS() error {
 	// EPERM: setgroups was denied, as it must be where a user maps only itself.
-	if err := unix.Setgroups(nil); err != nil && !errors.Is(err, unix.EPERM) {
+	if err := setGroups(nil); err != nil && !errors.Is(err, unix.EPERM) {
 		return wrap("setgroups in the new user namespace", err)
 	}
-	if err := unix.Setresgid(0, 0, 0); err != nil {
+	if err := setGID(0); err != nil {
 		return wrap("setresgid 0 in the new user namespace (does gidMappings map 0?)", err)
 	}
-	return wrap("setresuid 0 in the new user namespace (does uidMappings map 0?)", unix.Setresuid(0, 0, 0))
+	return wrap("setresuid 0 in the new user namespace (does uidMappings map 0?)", setUID(0))
 }
 
 // newSession leaves the caller's session and terminal.

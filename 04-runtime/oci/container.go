@@ -43,6 +43,11 @@ type Container struct {
 	Planned     map[string]string `json:"planned,omitempty"` // likewise, while they are made
 	Annotations map[string]string `json:"annotations,omitempty"`
 
+	// What start, kill and delete need of config.json, which is many times as large.
+	OwnPID    bool         `json:"ownPID,omitempty"` // it has a PID namespace of its own
+	Poststart []specs.Hook `json:"poststart,omitempty"`
+	Poststop  []specs.Hook `json:"poststop,omitempty"`
+
 	dir string
 }
 

@@ -43,7 +43,10 @@ func (r *Runtime) Create(id string, o Options) (*Container, error) {
 	if err := c.check(spec, o); err != nil {
 		return nil, err
 	}
-	c.Annotations = spec.Annotations
+	c.Annotations, c.OwnPID = spec.Annotations, makes(spec, specs.PIDNamespace)
+	if h := spec.Hooks; h != nil {
+		c.Poststart, c.Poststop = h.Poststart, h.Poststop
+	}
 	if err := os.MkdirAll(r.Root, 0o700); err != nil {
 		return nil, fmt.Errorf("%w; choose another folder with --root", err)
 	}
@@ -63,7 +66,7 @@ func (r *Runtime) Create(id string, o Options) (*Container, error) {
 		return nil, err
 	}
 	if err := r.create(c, spec, o); err != nil {
-		return nil, errors.Join(err, r.destroy(c, spec))
+		return nil, errors.Join(err, r.destroy(c))
 	}
 	return c, nil
 }

@@ -20,10 +20,6 @@ func (r *Runtime) Start(id string) error {
 	if err := Allow(OpStart, c.status(true)); err != nil {
 		return err
 	}
-	spec, err := c.spec()
-	if err != nil {
-		return err
-	}
 	pidfd, err := c.pidfd()
 	if err != nil {
 		return fmt.Errorf("start container %s: %w", id, err)
@@ -37,9 +33,7 @@ func (r *Runtime) Start(id string) error {
 	if err := os.Remove(c.file("exec.fifo")); err != nil {
 		return err
 	}
-	if spec.Hooks != nil {
-		r.warnHooks("poststart", spec.Hooks.Poststart, StateOf(*c, Running))
-	}
+	r.warnHooks("poststart", c.Poststart, StateOf(*c, Running))
 	return nil
 }
 
@@ -76,7 +70,7 @@ func (r *Runtime) Kill(id string, sig unix.Signal, all bool) error {
 	if sig == unix.SIGKILL {
 		// Without a PID namespace of its own the others live on without their first; and
 		// a frozen process of v1 dies only once it is thawed.
-		if spec, err := c.spec(); err == nil && !makes(spec, specs.PIDNamespace) {
+		if !c.OwnPID {
 			return cg.kill()
 		}
 		if status == Paused {
@@ -128,16 +122,12 @@ func (r *Runtime) Delete(id string, force bool) error {
 	if err := Allow(op, c.status(true)); err != nil {
 		return err
 	}
-	spec, err := c.spec()
-	if err != nil {
-		spec = new(specs.Spec) // create did not get that far: no hook of it may run
-	}
-	return r.destroy(c, spec)
+	return r.destroy(c)
 }
 
 // destroy takes down what create made, in reverse, and tries every part whatever
 // became of the others. The folder goes last: while it is there, delete can be repeated.
-func (r *Runtime) destroy(c *Container, spec *specs.Spec) error {
+func (r *Runtime) destroy(c *Container) error {
 	var errs []error
 	if c.PID > 0 {
 		errs = append(errs, c.end())
@@ -159,9 +149,7 @@ func (r *Runtime) destroy(c *Container, spec *specs.Spec) error {
 	if err := os.RemoveAll(c.dir); err != nil {
 		return err
 	}
-	if spec.Hooks != nil {
-		r.warnHooks("poststop", spec.Hooks.Poststop, StateOf(*c, Stopped))
-	}
+	r.warnHooks("poststop", c.Poststop, StateOf(*c, Stopped))
 	return nil
 }
 

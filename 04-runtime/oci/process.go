@@ -122,18 +122,15 @@ func becomeUser(u specs.User) error {
 	if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("keep capabilities: %w", err)
 	}
-	groups := make([]int, len(u.AdditionalGids))
-	for i, g := range u.AdditionalGids {
-		groups[i] = int(g)
-	}
+	groups := u.AdditionalGids
 	// Where setgroups is denied (one id, mapped without privilege) there are none to lose.
-	if err := unix.Setgroups(groups); err != nil && (len(groups) > 0 || !errors.Is(err, unix.EPERM)) {
+	if err := setGroups(groups); err != nil && (len(groups) > 0 || !errors.Is(err, unix.EPERM)) {
 		return fmt.Errorf("additionalGids %v (are they mapped?): %w", groups, err)
 	}
-	if err := unix.Setresgid(int(u.GID), int(u.GID), int(u.GID)); err != nil {
+	if err := setGID(u.GID); err != nil {
 		return fmt.Errorf("user: setresgid %d (is it mapped?): %w", u.GID, err)
 	}
-	if err := unix.Setresuid(int(u.UID), int(u.UID), int(u.UID)); err != nil {
+	if err := setUID(u.UID); err != nil {
 		return fmt.Errorf("user: setresuid %d (is it mapped?): %w", u.UID, err)
 	}
 	return nil
