@@ -40,6 +40,7 @@ func Init() {
 	if err := l.in.Decode(&j); err != nil {
 		os.Exit(125) // the caller has given up
 	}
+	j.Spec = j.Config.spec()
 	b := &birth{job: j, line: l, fifo: -1, proc: -1}
 	if err := b.run(fd); err != nil {
 		b.tell(err)

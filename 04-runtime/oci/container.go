@@ -201,11 +201,11 @@ func (c *Container) spec() (*specs.Spec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", c.ID, err)
 	}
-	spec := new(specs.Spec)
-	if err := json.Unmarshal(b, spec); err != nil {
+	conf := new(config)
+	if err := json.Unmarshal(b, conf); err != nil {
 		return nil, fmt.Errorf("container %s: config.json: %w", c.ID, err)
 	}
-	return spec, nil
+	return conf.spec(), nil
 }
 
 // State returns a container and its status.

@@ -194,6 +194,7 @@ func (r *Runtime) setUp(c *Container, spec *specs.Spec, l *line, j job) error {
 	linux := *spec.Linux
 	linux.Seccomp = nil
 	inside.Linux, j.Spec = &linux, &inside
+	j.Config = configOf(j.Spec)
 	sent := l.send(j)
 	// What the child says comes first: that it died is why it could not be told more.
 	if err := l.expect("mounted"); err != nil {
@@ -232,11 +233,11 @@ func readBundle(bundle string) (*specs.Spec, []byte, error) {
 	} else if err != nil {
 		return nil, nil, err
 	}
-	spec := new(specs.Spec)
-	if err := json.Unmarshal(raw, spec); err != nil {
+	c := new(config)
+	if err := json.Unmarshal(raw, c); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return spec, raw, nil
+	return c.spec(), raw, nil
 }
 
 // rootless says whether this is root of the whole machine or of a part.

@@ -57,7 +57,7 @@ func (r *Runtime) Exec(id string, p *specs.Process, o Options) (pid int, err err
 		}
 	}
 	inside := *p
-	j.Spec = &specs.Spec{Process: &inside}
+	j.Spec, j.Config = &specs.Spec{Process: &inside}, &config{Process: &inside}
 	inside.Rlimits = withNofile(c.PID, p.Rlimits)
 
 	one := *c // launch notes the PID of the new one in it

@@ -26,7 +26,8 @@ import (
 
 // A job is all that a child needs to know.
 type job struct {
-	Spec     *specs.Spec  `json:"spec"` // without the seccomp profile, which is Filter; for exec its process alone
+	Spec     *specs.Spec  `json:"-"` // without the seccomp profile, which is Filter; for exec its process alone
+	Config   *config      `json:"spec"`
 	Filter   *filter      `json:"filter,omitempty"`
 	State    *specs.State `json:"state,omitempty"`
 	Rootfs   string       `json:"rootfs,omitempty"`
