@@ -18,6 +18,7 @@ type Config struct {
 	Cluster []netip.Prefix // what besides these is reached without a disguise
 	MTU     int            // of the pods' interfaces; 0 is 1500
 	NoNFT   bool           // do without nft, as where there is none
+	Listen  Listen         // where ports shall be had besides this network namespace: see Borrow; may be nil
 
 	// Saved is what Save was given last; nil at the very first time. Save returns when
 	// a crash cannot take it back, and keeps nothing of what it was given but a copy.

@@ -105,6 +105,8 @@ func TestNode_Egress(t *testing.T) {
 		hears(t, "pod to pod, "+network, a.NetNS, network, at("10.88.0.3", 80), "10.88.0.2",
 			check.Often(true, "pods meet each other in disguise"))
 	}
+	_, err := ask(a.NetNS, "tcp", at("10.88.0.99", 80), "ping")
+	check.ErrorIs(t, "a pod to an address that nobody has", err, syscall.EHOSTUNREACH)
 	stats, err := Stats(a.NetNS)
 	check.NoError(t, "Stats", err)
 	check.True(t, "Stats of eth0", len(stats) == 1 && stats["eth0"].TxBytes > 0 && stats["eth0"].RxBytes > 0, fmt.Sprint(stats), "bytes both ways")

@@ -23,7 +23,7 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 	if c.Saved == nil {
 		c.Saved = &State{}
 	}
-	n := &Node{config: c, table: table{owners: map[string][]Mapping{}, relays: map[string][]io.Closer{}}}
+	n := &Node{config: c, table: table{owners: map[string][]Mapping{}, relays: map[string][]io.Closer{}, listen: c.Listen}}
 	n.table.rules = Rules{Pods: c.Ranges, Cluster: slices.Clone(c.Cluster)}
 	for id, m := range c.Saved.Ports {
 		n.table.owners[id] = m

@@ -1,9 +1,9 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -81,26 +81,29 @@ type table struct {
 	nft    knftables.Interface  // nil: there is none
 	dirty  bool                 // the kernel's table is not known to be as it should
 	relays map[string][]io.Closer
+	listen Listen // as Config says
 }
 
 // publish makes ports of the node lead to a pod. What it had before is replaced.
 func (t *table) publish(ctx context.Context, pod, netns string, want []Mapping) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if slices.Equal(t.owners[pod], want) && (t.nft != nil || len(t.relays[pod]) == len(want)) {
+	if slices.Equal(t.owners[pod], want) && (t.nft != nil && t.listen == nil || len(t.relays[pod]) == len(want)) {
 		return nil
 	}
 	if err := t.withdraw(ctx, pod); err != nil {
 		return err
 	}
 	for _, m := range want {
-		if err := errors.Join(Conflict(m, t.all()), listening(m)); err != nil {
+		if err := cmp.Or(Conflict(m, t.all()), listening(m)); err != nil {
 			return err
 		}
 	}
 	t.owners[pod] = want
-	if t.nft == nil {
-		return t.relay(pod, netns, want)
+	if t.nft == nil || t.listen != nil {
+		if err := t.relay(pod, netns, want); err != nil || t.nft == nil {
+			return err
+		}
 	}
 	for _, link := range localLinks(pod, want) {
 		// Ports of 127.0.0.1: see Fill.
@@ -129,7 +132,7 @@ func localLinks(pod string, ports []Mapping) []string {
 
 func (t *table) relay(pod, netns string, want []Mapping) error {
 	for _, m := range want {
-		r, err := StartRelay(m, netns)
+		r, err := StartRelay(m, netns, t.listen)
 		if err != nil {
 			return err // what runs already goes with the pod
 		}

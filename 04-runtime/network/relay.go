@@ -17,8 +17,8 @@ import (
 // port that it spoke to (nf_conntrack_udp_timeout_stream is 120 s).
 const udpIdle = 2 * time.Minute
 
-// A Relay is a published port without nft: a program that listens in the caller's
-// network namespace and connects inside of the pod's. The pod sees its own address as
+// A Relay is a published port without nft: a program that listens in one network
+// namespace and connects inside of the pod's. The pod sees its own address as
 // the client's. Between two TCP sockets Go copies with splice(2), within the kernel.
 type Relay struct {
 	netns  string
@@ -31,33 +31,31 @@ type Relay struct {
 	groups sync.WaitGroup
 }
 
-// StartRelay listens where m says. Errors: ErrTaken.
-func StartRelay(m Mapping, netns string) (*Relay, error) {
-	r := &Relay{netns: netns, to: m.Pod, open: map[io.Closer]bool{}}
-	family := "4"
-	if m.Host.Addr().Is6() {
-		family = "6" // [::] is IPv6's alone then
+// StartRelay listens where m says, with listen, and connects to the pod in netns; a
+// listen of nil is in the caller's namespace. Errors: ErrTaken.
+func StartRelay(m Mapping, netns string, listen Listen) (*Relay, error) {
+	if m.Protocol != "tcp" && m.Protocol != "udp" {
+		return nil, fmt.Errorf("host port %v/%s: only tcp and udp can be relayed", m.Host, m.Protocol)
 	}
-	var err error
-	switch m.Protocol {
-	case "tcp":
-		r.listen, err = net.Listen("tcp"+family, m.Host.String())
-		if err == nil {
+	if listen == nil {
+		listen = listenHere
+	}
+	r := &Relay{netns: netns, to: m.Pod, open: map[io.Closer]bool{}}
+	// "tcp4" or "tcp6": [::] is IPv6's alone then.
+	socket, err := listen(m.Protocol+digit(m.Host.Addr()), m.Host)
+	if err != nil {
+		return nil, fmt.Errorf("relay of host port %v/%s: %w", m.Host, m.Protocol, err)
+	}
+	defer socket.Close()
+	if m.Protocol == "tcp" {
+		if r.listen, err = net.FileListener(socket); err == nil {
 			r.groups.Go(r.accept)
 		}
-	case "udp":
-		r.packet, err = net.ListenPacket("udp"+family, m.Host.String())
-		if err == nil {
-			r.groups.Go(r.receive)
-		}
-	default:
-		return nil, fmt.Errorf("host port %v/%s: without nft only tcp and udp", m.Host, m.Protocol)
-	}
-	if errors.Is(err, syscall.EADDRINUSE) {
-		err = errors.Join(listening(m), err)
+	} else if r.packet, err = net.FilePacketConn(socket); err == nil {
+		r.groups.Go(r.receive)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("relay: %w", err)
+		return nil, fmt.Errorf("relay of host port %v/%s: %w", m.Host, m.Protocol, err)
 	}
 	return r, nil
 }

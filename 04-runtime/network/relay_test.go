@@ -1,11 +1,14 @@
 package network
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -33,6 +36,15 @@ func TestNode_WithoutNFT(t *testing.T) {
 		got, err := ask("", "tcp", at("127.0.0.1", 8080), big)
 		check.NoError(t, "1 MB", err)
 		check.Equal(t, "bytes that came back", len("from 10.88.0.2 ")+len(big), len(got))
+		g := add(t, n, "g", Port{"", 8082, 82, "tcp"})
+		greet(t, g.NetNS, "10.88.0.3:82")
+		c, err := DialIn(t.Context(), ThisNetNS, "tcp", at("127.0.0.1", 8082))
+		check.NoError(t, "a server that ends first", err)
+		c.SetDeadline(time.Now().Add(2 * time.Second))
+		said, err := io.ReadAll(c)
+		c.Close()
+		check.NoError(t, "a server that ends first", err, check.Often(true, "the server's end is not passed on"))
+		check.Equal(t, "a server that ends first", "hello 10.88.0.3", string(said))
 		_, err = n.Add(t.Context(), Pod{ID: "b", Name: "default/b", NetNS: pod(t), Ports: []Port{{"", 8080, 80, "tcp"}}})
 		check.ErrorHas(t, "the same port for another", err, []string{"pod default/a"})
 		_, err = n.Add(t.Context(), Pod{ID: "c", Name: "default/c", NetNS: pod(t), Ports: []Port{{"", 9, 80, "sctp"}}})
@@ -55,6 +67,42 @@ func TestRelay_NobodyListens(t *testing.T) {
 		return c.Read(make([]byte, 1))
 	})
 	check.True(t, "asking there", err != nil, "no error", "an end or a reset")
+}
+
+// The node here is the machine; the agent's thread is in a namespace, and borrows its
+// ports.
+func TestLend(t *testing.T) {
+	sandbox.Need(t)
+	agent, ns := pod(t), pod(t)
+	outside, inside, err := LendPair()
+	check.NoError(t, "LendPair", err)
+	ended := make(chan error, 1)
+	go func() { ended <- Lend(outside) }()
+	listen, done, err := Borrow(inside)
+	check.NoError(t, "Borrow", err)
+	for _, proto := range []string{"tcp", "udp"} {
+		echo(t, ns, proto, at("127.0.0.1", 80))
+		var r *Relay
+		check.NoError(t, "StartRelay", in(agent, func() (err error) {
+			r, err = StartRelay(mapping("pod a", proto, "127.0.0.1:8080", "127.0.0.1:80"), ns, listen)
+			return err
+		}))
+		hears(t, "a borrowed port, "+proto, "", proto, at("127.0.0.1", 8080), "127.0.0.1")
+		check.NoError(t, "Close", r.Close())
+		deaf(t, "after Close, "+proto, "", proto, at("127.0.0.1", 8080))
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check.NoError(t, "listen", err)
+	defer l.Close()
+	_, err = StartRelay(mapping("pod a", "tcp", l.Addr().String(), "127.0.0.1:80"), ns, listen)
+	check.ErrorIs(t, "a port of the machine that is taken", err, ErrTaken)
+	check.ErrorHas(t, "a port of the machine that is taken", err, []string{l.Addr().String(), "process"})
+	_, err = listen("unix", at("127.0.0.1", 1))
+	check.ErrorHas(t, "a socket of another kind", err, []string{"unix"})
+	check.True(t, "a socket of another kind", !errors.Is(err, ErrTaken), check.Error(err), "an error that is not ErrTaken")
+	check.NoError(t, "done", done())
+	_, err = check.Within(t, "Lend when the other end is closed", "its end", func() (error, error) { return nil, <-ended })
+	check.NoError(t, "Lend", err)
 }
 
 func TestKernelAddr(t *testing.T) {
