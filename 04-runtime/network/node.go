@@ -53,6 +53,7 @@ type Node struct {
 	mu     sync.Mutex // of ranges, and of the order of saving
 	ranges []*Range
 	table  table
+	noNFT  error // why there is none
 }
 
 // Pods lists the IDs of those that hold an address, for an agent that has lost some.

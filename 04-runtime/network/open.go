@@ -37,14 +37,17 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 		return nil, err
 	}
 	if c.NoNFT {
+		n.noNFT = errors.New("the agent was told to do without nft")
 		return n, nil
 	}
-	nft, err := knftables.New(knftables.InetFamily, "coracle-"+c.Name)
-	if err != nil {
-		return n, nil // Egress says so
+	n.table.nft, n.noNFT = knftables.New(knftables.InetFamily, "coracle-"+c.Name)
+	if n.noNFT == nil {
+		n.noNFT = n.table.write(ctx) // a kernel may lack what a rule needs
 	}
-	n.table.nft = nft
-	return n, n.table.write(ctx)
+	if n.noNFT != nil {
+		n.table.nft = nil // Egress says why, and ports are relayed
+	}
+	return n, nil
 }
 
 // addRange goes on with a range that was saved, or begins it.
@@ -116,7 +119,7 @@ func (n *Node) sweep() error {
 // Egress says why pods cannot get out of this node, nil if they can: a node condition.
 func (n *Node) Egress() error {
 	if n.table.nft == nil {
-		return errors.New("pods have no egress: nft cannot be used here: apt-get install nftables, and run the agent in a network namespace of its own")
+		return fmt.Errorf("pods have no egress: %w; apt-get install nftables, and run the agent in a network namespace of its own", n.noNFT)
 	}
 	for _, r := range n.ranges {
 		routes, err := netlink.RouteListFiltered(family(r.Prefix.Addr()), &netlink.Route{}, netlink.RT_FILTER_DST)

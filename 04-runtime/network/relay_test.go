@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,6 +54,30 @@ func TestNode_WithoutNFT(t *testing.T) {
 		check.NoError(t, "Remove", n.Remove(t.Context(), "a"))
 		deaf(t, "the port of a pod that is gone", "", "tcp", at("127.0.0.1", 8080))
 	})
+}
+
+// Where nft is missing, or cannot write what it is told, the node works all the same.
+func TestNode_NFTThatFails(t *testing.T) {
+	sandbox.Need(t)
+	nothingLeft(t)
+	for _, script := range []string{"", "#!/bin/sh\necho 'nftables v1.0.6'; case \"$*\" in *--check*|*--version*) exit 0;; esac; echo no such hook >&2; exit 1\n"} {
+		bin := t.TempDir()
+		if script != "" {
+			check.NoError(t, "a false nft", os.WriteFile(bin+"/nft", []byte(script), 0o755))
+		}
+		path := os.Getenv("PATH")
+		t.Setenv("PATH", bin)
+		n, err := Open(t.Context(), Config{Name: "test", Ranges: twoFamilies})
+		os.Setenv("PATH", path)
+		check.NoError(t, "Open", err)
+		check.ErrorHas(t, "Egress", n.Egress(), []string{"no egress", "nft"})
+		check.True(t, "why", script == "" || strings.Contains(n.Egress().Error(), "no such hook"), check.Error(n.Egress()), "what nft said")
+		a := add(t, n, "a", Port{"", 8080, 80, "tcp"})
+		_, err = ask("", "tcp", at("127.0.0.1", 8080), "ping") // accepted, and nobody is behind it
+		check.True(t, "the port", !errors.Is(err, syscall.ECONNREFUSED), check.Error(err), "a relay")
+		check.NoError(t, "Remove", n.Remove(t.Context(), a.ID))
+		check.NoError(t, "Destroy", n.Destroy(t.Context()))
+	}
 }
 
 func TestRelay_NobodyListens(t *testing.T) {
