@@ -14,8 +14,12 @@ import (
 	namespaces "coracle/01-namespaces"
 )
 
-// initName is how the child knows itself; its one argument is the descriptor of the socket.
-const initName = "coracle-container"
+// initName is how the child knows itself. Its argument is the descriptor of the socket;
+// a second one says that its ids will be mapped before the job comes.
+const (
+	initName = "coracle-container"
+	mapped   = "mapped"
+)
 
 // initEnv is the child's environment until execve. It lives for milliseconds, of which
 // collecting garbage and starting threads for it would be a large part.
@@ -24,7 +28,7 @@ var initEnv = []string{"GOGC=off", "GOMAXPROCS=1"}
 // Init runs and never returns if this process is a container's. Every program that
 // calls Create or Exec calls it first in its main.
 func Init() {
-	if len(os.Args) != 2 || os.Args[0] != initName {
+	if len(os.Args) < 2 || os.Args[0] != initName {
 		return
 	}
 	runtime.LockOSThread() // what is set up belongs to one thread, which executes the program
@@ -34,12 +38,16 @@ func Init() {
 	}
 	// It bears descriptors that are not for the container, and may be in its PID
 	// namespace already: nobody in there may trace it or look at /proc/PID/fd.
-	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+	// An ordinary user, though, could not map the ids of such a process (proc(5)).
+	if len(os.Args) == 2 {
+		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+	}
 	l := newLine(fd)
 	var j job
 	if err := l.in.Decode(&j); err != nil {
 		os.Exit(125) // the caller has given up
 	}
+	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	j.Spec = j.Config.spec()
 	b := &birth{job: j, line: l, fifo: -1, proc: -1}
 	if err := b.run(fd); err != nil {

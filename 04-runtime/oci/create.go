@@ -50,6 +50,9 @@ func (r *Runtime) Create(id string, o Options) (*Container, error) {
 	if err := os.MkdirAll(r.Root, 0o700); err != nil {
 		return nil, fmt.Errorf("%w; choose another folder with --root", err)
 	}
+	if err := trusted(r.Root); err != nil {
+		return nil, err
+	}
 	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("container with id %s exists already: delete it, or choose another id", id)
 	} else if err != nil {
@@ -249,4 +252,17 @@ func rootless() bool {
 	var inside, outside, size int64
 	n, _ := fmt.Sscan(string(b), &inside, &outside, &size)
 	return err == nil && (n != 3 || size != 1<<32-1)
+}
+
+// trusted refuses a folder that somebody else has made where ours was expected, as
+// anybody can in /tmp.
+func trusted(dir string) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil {
+		return fmt.Errorf("look at %s: %w", dir, err)
+	}
+	if uid := os.Geteuid(); int(st.Uid) != uid && st.Uid != 0 {
+		return fmt.Errorf("%s belongs to user %d: choose another folder with --root", dir, st.Uid)
+	}
+	return nil
 }

@@ -85,6 +85,9 @@ func (c *child) planNamespaces(l *specs.Linux) {
 func (c *child) start(exe *os.File) (pid int, err error) {
 	files := c.files()
 	argv := []string{initName, strconv.Itoa(3 + c.preserve)}
+	if c.flags&unix.CLONE_NEWUSER != 0 {
+		argv = append(argv, mapped)
+	}
 	joins := func(kind namespaces.Type) bool {
 		return slices.ContainsFunc(c.join, func(ns namespaces.Namespace) bool { return ns.Type == kind })
 	}

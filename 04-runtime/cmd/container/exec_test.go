@@ -250,7 +250,7 @@ func TestContainer_OwnFile(t *testing.T) {
 				}
 			}
 		}), "two")
-		var said file
+		var said output
 		cmd := n.command("exec", "--detach", "one", "/mnt/helper", "overwrite") // in the foreground it would execute the file all the time
 		cmd.Stdout = said.make(t)
 		check.NoError(t, "exec", cmd.Run())

@@ -148,7 +148,7 @@ const patience = 30 * time.Second
 func (n *node) calls(args ...string) (stdout, stderr string, status int) {
 	n.t.Helper()
 	cmd := n.command(args...)
-	var out, errs file
+	var out, errs output
 	cmd.Stdout, cmd.Stderr = out.make(n.t), errs.make(n.t)
 	check.NoError(n.t, "start container", cmd.Start())
 	late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
@@ -195,17 +195,17 @@ func (n *node) ends(id string) {
 	check.Eventually(n.t, "the container "+id, "it to stop", func() bool { return n.status(id) == "stopped" })
 }
 
-// A file takes what a process writes.
-type file struct{ *os.File }
+// An output takes what a process writes.
+type output struct{ *os.File }
 
-func (f *file) make(t testing.TB) *os.File {
+func (f *output) make(t testing.TB) *os.File {
 	var err error
 	f.File, err = os.CreateTemp(t.TempDir(), "out")
 	check.NoError(t, "make a file", err)
 	return f.File
 }
 
-func (f *file) text() string {
+func (f *output) text() string {
 	b, _ := os.ReadFile(f.Name())
 	return string(b)
 }
