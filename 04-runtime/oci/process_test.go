@@ -72,7 +72,7 @@ func TestProcess_RightsAndLimits(t *testing.T) {
 	check.NoError(t, "run a shell", err)
 	b = newBundle(t, script)
 	b.Process.Rlimits = nil
-	b.prints("limits when none are said", strings.TrimSpace(string(outside)))
+	b.prints("limits when none are said", strings.TrimSuffix(string(outside), "\n"))
 }
 
 func uname() string {
