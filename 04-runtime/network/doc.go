@@ -17,8 +17,10 @@
 // pass, and a packet with another pod's source address is stopped by its route.
 //
 // The pure part: Range (who has which address), Rules (what the nft table says),
-// ResolvConf and HostsFile. The rest is kernel: Link, Node, namespaces, Relay. The folder cni does
-// Node's work by CNI plugins instead.
+// Resolver and HostsFile. The rest is kernel: Link, Node, namespaces. Where there is no
+// nft, a Relay carries each port. An ordinary user's agent, in namespaces of its own,
+// gets out by an Uplink and has its ports on the machine by Lend and Borrow. The folder
+// cni does Node's work by CNI plugins instead.
 //
 // Guarantees:
 //   - an address is saved before it is used, so that nobody gets it twice, also after a

@@ -283,6 +283,23 @@ func TestNode_ExhaustedAndSaveFails(t *testing.T) {
 	check.True(t, "links", before != kernelState(t), "as before", "one fewer")
 }
 
+func TestOpen_Ranges(t *testing.T) {
+	sandbox.Need(t)
+	for _, bad := range [][]netip.Prefix{nil, {twoFamilies[0], twoFamilies[0]}, {netip.MustParsePrefix("10.0.0.1/32")}} {
+		_, err := Open(t.Context(), Config{Name: "test", Ranges: bad})
+		check.ErrorHas(t, fmt.Sprint("Open with ", bad), err, []string{"range"})
+	}
+	for _, one := range twoFamilies {
+		t.Run(one.String(), func(t *testing.T) {
+			n := openNode(t, Config{Ranges: []netip.Prefix{one}, NoNFT: true})
+			a, b := add(t, n, "a"), add(t, n, "b")
+			own := one.Addr().Next().Next()
+			echo(t, a.NetNS, "tcp", netip.AddrPortFrom(own, 80))
+			hears(t, "pod to pod", b.NetNS, "tcp", netip.AddrPortFrom(own, 80), own.Next().String())
+		})
+	}
+}
+
 // A burst of pods at once: each has addresses of its own, and a port that leads to it.
 func TestNode_ManyAtOnce(t *testing.T) {
 	sandbox.Need(t, NFT)

@@ -23,6 +23,9 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 	if c.Saved == nil {
 		c.Saved = &State{}
 	}
+	if n := len(c.Ranges); n == 0 || n > 2 || n == 2 && c.Ranges[0].Addr().Is4() == c.Ranges[1].Addr().Is4() {
+		return nil, fmt.Errorf("node %s: ranges %v: want one, or one of each family", c.Name, c.Ranges)
+	}
 	n := &Node{config: c, table: table{owners: map[string][]Mapping{}, relays: map[string][]io.Closer{}, listen: c.Listen}}
 	n.table.rules = Rules{Pods: c.Ranges, Cluster: slices.Clone(c.Cluster)}
 	for id, m := range c.Saved.Ports {
