@@ -14,7 +14,7 @@
 // There is no bridge. On one, packets between two pods never reach the node's IP
 // layer, and an answer to a translated address goes past the one who translated it,
 // unless br_netfilter takes bridged packets through nft after all. Routed, all of them
-// pass, and a packet with another pod's source address is stopped by its route.
+// pass, and a packet with another pod's source address is known by its route.
 //
 // The pure part: Range (who has which address), Rules (what the nft table says),
 // Resolver and HostsFile. The rest is kernel: Link, Node, namespaces. Where there is no

@@ -26,6 +26,8 @@ func Conflict(m Mapping, others []Mapping) error {
 // Fill writes into one transaction the whole table: a packet meets the old rules or
 // the new ones, never half of them. What declare, given, made empty, it fills:
 //
+//	source (filter)    drop what comes by a pod's link (coracle*) from an address that no
+//	                   route leads back to by that link: another's (fib saddr . iif oif);
 //	ports              destination to the pod's, by the maps, for each family: first
 //	                   ports4, then anyports4;
 //	prerouting (nat)   to 127.0.0.0/8: return, that net never comes in by a wire;
@@ -45,6 +47,7 @@ func (r Rules) Fill(tx *knftables.Transaction) {
 	rule := func(chain string, words ...any) {
 		tx.Add(&knftables.Rule{Chain: chain, Rule: knftables.Concat(words...)})
 	}
+	rule("source", `iifname "`+linkPrefix+`*" fib saddr . iif oif missing drop`)
 	rule("prerouting", "ip daddr 127.0.0.0/8 return")
 	for _, hook := range []string{"prerouting", "output"} {
 		rule(hook, "fib daddr type local jump ports")

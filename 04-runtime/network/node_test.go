@@ -218,6 +218,35 @@ func TestNode_LocalhostIsTheNodes(t *testing.T) {
 	hears(t, "the same without the rule", a.NetNS, "udp", at("127.0.0.1", 8081), "10.88.0.2")
 }
 
+// A pod cannot speak as another.
+func TestNode_ForgedSource(t *testing.T) {
+	sandbox.Need(t, NFT)
+	n := openNode(t, Config{})
+	add(t, n, "a")
+	b := add(t, n, "b")
+	l, err := net.ListenPacket("udp", "0.0.0.0:80")
+	check.NoError(t, "listen", err)
+	defer l.Close()
+	check.NoError(t, "b takes a's address", in(b.NetNS, func() error {
+		return exec.Command("ip", "addr", "add", "10.88.0.2/32", "dev", "eth0").Run()
+	}))
+	// What is sent first would arrive first.
+	for _, from := range []string{"10.88.0.2", "10.88.0.3"} {
+		check.NoError(t, "send from "+from, in(b.NetNS, func() error {
+			c, err := net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(from)}, &net.UDPAddr{IP: net.ParseIP("10.88.0.1"), Port: 80})
+			if err == nil {
+				c.Write([]byte("ping"))
+				c.Close()
+			}
+			return err
+		}))
+	}
+	l.SetDeadline(time.Now().Add(check.Deadline))
+	_, from, err := l.ReadFrom(make([]byte, 9))
+	check.NoError(t, "what the node hears", err)
+	check.Equal(t, "who it hears first", "10.88.0.3", from.(*net.UDPAddr).IP.String(), check.Often(true, "a pod can send with another pod's address"))
+}
+
 func TestNode_Restart(t *testing.T) {
 	sandbox.Need(t, NFT)
 	var saved []byte

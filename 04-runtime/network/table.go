@@ -48,16 +48,18 @@ func declare(tx *knftables.Transaction) {
 	tx.Flush(&knftables.Table{}) // the rules of its chains
 	tx.Add(&knftables.Chain{Name: "ports"})
 	for _, c := range []struct {
+		name     string
 		hook     knftables.BaseChainHook
 		kind     knftables.BaseChainType
 		priority knftables.BaseChainPriority
 	}{
-		{knftables.PreroutingHook, knftables.NATType, knftables.DNATPriority},
-		{knftables.OutputHook, knftables.NATType, knftables.DNATPriority},
-		{knftables.PostroutingHook, knftables.NATType, knftables.SNATPriority},
-		{knftables.InputHook, knftables.FilterType, knftables.FilterPriority},
+		{"source", knftables.PreroutingHook, knftables.FilterType, knftables.RawPriority},
+		{"prerouting", knftables.PreroutingHook, knftables.NATType, knftables.DNATPriority},
+		{"output", knftables.OutputHook, knftables.NATType, knftables.DNATPriority},
+		{"postrouting", knftables.PostroutingHook, knftables.NATType, knftables.SNATPriority},
+		{"input", knftables.InputHook, knftables.FilterType, knftables.FilterPriority},
 	} {
-		tx.Add(&knftables.Chain{Name: string(c.hook), Type: &c.kind, Hook: &c.hook, Priority: &c.priority})
+		tx.Add(&knftables.Chain{Name: c.name, Type: &c.kind, Hook: &c.hook, Priority: &c.priority})
 	}
 	declareSets(tx, "4", "ipv4_addr")
 	declareSets(tx, "6", "ipv6_addr")
