@@ -140,15 +140,3 @@ func (gs *groups) kill() error {
 		}
 	}
 }
-
-// oomKills returns how many processes of the group the OOM killer has ended.
-func (gs *groups) oomKills() uint64 {
-	g := gs.find("memory")
-	if g == nil {
-		return 0
-	}
-	if g.v2() {
-		return g.keyed("memory.events")["oom_kill"]
-	}
-	return g.keyed("memory.oom_control")["oom_kill"]
-}
