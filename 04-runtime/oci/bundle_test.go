@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -102,16 +103,23 @@ func (b *bundle) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
+// patience is how long one call may take, with the programs in the container, on an
+// emulated machine too.
+const patience = 30 * time.Second
+
 // do runs a command of the runtime to its end.
 func (b *bundle) do(args ...string) (stdout, stderr string, status int) {
 	b.t.Helper()
 	var out, errs bytes.Buffer
 	cmd := b.command(args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	_, err := check.Within(b.t, "container "+strings.Join(args, " "), "it to end", func() (struct{}, error) { return struct{}{}, cmd.Run() })
+	check.NoError(b.t, "start container", cmd.Start())
+	late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	err := cmd.Wait()
+	check.True(b.t, "container "+strings.Join(args, " "), late.Stop(), "nothing for "+patience.String(), "it to end")
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		check.NoError(b.t, "start container", err)
+		check.NoError(b.t, "wait for container", err)
 	}
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
