@@ -103,9 +103,9 @@ func (b *bundle) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// patience is how long one call may take, with the programs in the container, on an
+// callPatience is how long one call may take, with the programs in the container, on an
 // emulated machine too.
-const patience = 30 * time.Second
+const callPatience = 30 * time.Second
 
 // do runs a command of the runtime to its end.
 func (b *bundle) do(args ...string) (stdout, stderr string, status int) {
@@ -114,9 +114,9 @@ func (b *bundle) do(args ...string) (stdout, stderr string, status int) {
 	cmd := b.command(args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	check.NoError(b.t, "start container", cmd.Start())
-	late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	late := time.AfterFunc(callPatience, func() { cmd.Process.Kill() })
 	err := cmd.Wait()
-	check.True(b.t, "container "+strings.Join(args, " "), late.Stop(), "nothing for "+patience.String(), "it to end")
+	check.True(b.t, "container "+strings.Join(args, " "), late.Stop(), "nothing for "+callPatience.String(), "it to end")
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		check.NoError(b.t, "wait for container", err)
