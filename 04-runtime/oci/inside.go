@@ -25,7 +25,7 @@ import (
 //	C setupProcess(process, filter)     the filter first unless no_new_privs; then umask, groups, ids, the five sets, no_new_privs
 //	C lastFilter(process, filter)       the filter, if no_new_privs: as late as can be
 //
-// exec calls compileSeccomp, loadCgroup(state).join(pid) and limitProcess in P, setupProcess
+// exec calls compileSeccomp, birth and doors of loadCgroup(state) and limitProcess in P, setupProcess
 // and lastFilter in C. The working directory, the lookup of the program, the terminal,
 // host and domain name are child.go's. checkInside says before anything is made what
 // this side cannot honour.
