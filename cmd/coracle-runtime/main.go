@@ -1,5 +1,5 @@
-// Coracle-runtime is the small binary: an OCI runtime, and the first process of each
-// container until its program takes over.
+// Coracle-runtime is the small binary: an OCI runtime, the first process of each
+// container until its program takes over, and the shim beside it.
 //
 //	coracle-runtime [--root DIR] [--log FILE] COMMAND …
 //
@@ -10,9 +10,13 @@ import (
 	"os"
 
 	"coracle/04-runtime/oci"
+	"coracle/04-runtime/shim"
 )
 
 func main() {
 	oci.Init()
+	if len(os.Args) > 1 && os.Args[1] == "shim" {
+		os.Exit(shim.Main(os.Args[2:]))
+	}
 	os.Exit(oci.Main(os.Args))
 }
