@@ -23,7 +23,7 @@ func contained(t *testing.T, script string) *bundle {
 	b := newBundle(t, script)
 	b.caps(append([]string{"CAP_MKNOD"}, namespaces.DefaultCapabilities...)...)
 	b.Linux.Seccomp = seccomp.Default()
-	b.Root.Readonly = false
+	b.Root.Readonly, b.Process.OOMScoreAdj = false, p(0) // which is also how low it may ever go
 	return b
 }
 
@@ -126,7 +126,7 @@ func TestEscape_MaskedPathsAreNotLinks(t *testing.T) {
 // ptrace of what is outside: with the machine's PID namespace, but no capability.
 func TestEscape_Ptrace(t *testing.T) {
 	sandbox.Need(t, realRoot)
-	b := contained(t, `cat /proc/1/environ >/dev/null 2>&1 && echo environ; ls /proc/1/root >/dev/null 2>&1 && echo root; readlink /proc/1/cwd >/dev/null 2>&1 && echo cwd; exit 0`)
+	b := contained(t, `cat /proc/1/environ >/dev/null 2>&1 && echo environ; ls /proc/1/root/ >/dev/null 2>&1 && echo root; readlink /proc/1/cwd >/dev/null 2>&1 && echo cwd; exit 0`)
 	for i, ns := range b.Linux.Namespaces {
 		if ns.Type == specs.PIDNamespace {
 			b.Linux.Namespaces = append(b.Linux.Namespaces[:i:i], b.Linux.Namespaces[i+1:]...)
