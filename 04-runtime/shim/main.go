@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -123,7 +122,7 @@ func (s *shim) run() {
 	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGPIPE)
 	signal.Notify(signals, unix.SIGCHLD)
 	go s.listen.serve(&s.conns, s.serve)
-	debug.FreeOSMemory() // what create needed; from here on it waits, maybe for years
+	shed()
 	go func() {
 		for {
 			s.reap()

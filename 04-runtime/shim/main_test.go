@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -55,13 +56,15 @@ type box struct {
 	spec *specs.Spec
 }
 
+var boxes atomic.Int32 // an id is a group's name as well
+
 func newBox(t testing.TB, script string) *box {
 	t.Helper()
 	exercise.NeedAll(t)
 	sandbox.Need(t)
 	dir := t.TempDir()
 	b := &box{t: t, Client: Client{filepath.Join(dir, "box")}, spec: oci.Example()}
-	b.Config = Config{ID: "box", Root: filepath.Join(dir, "state"), Log: filepath.Join(dir, "0.log")}
+	b.Config = Config{ID: fmt.Sprint("box", boxes.Add(1)), Root: filepath.Join(dir, "state"), Log: filepath.Join(dir, "0.log")}
 	b.spec.Root.Path, b.spec.Process.Terminal = filepath.Join(dir, "rootfs"), false
 	b.spec.Process.Args = []string{"/bin/sh", "-c", script}
 	for _, d := range []string{"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/usr"} { // the machine's programs, read-only

@@ -106,6 +106,7 @@ func (s *shim) start() error {
 	}
 	s.mu.Unlock()
 	s.save()
+	shed()
 	return err
 }
 

@@ -129,7 +129,7 @@ func TestShim_Killed(t *testing.T) {
 	check.True(t, "the container", life == Lost && !s.Exited, "not lost", "lost")
 	check.True(t, "its process", s.Container.alive(), "gone", "there still, to be ended by who finds it")
 	_, err = b.State(t.Context())
-	check.ErrorIs(t, "State", err, unix.ECONNREFUSED)
+	check.True(t, "State", err != nil, "an answer", "an error")
 	check.NoError(t, "Delete", (&oci.Runtime{Root: b.Root}).Delete(b.ID, true))
 	check.Eventually(t, "its process", "its end", func() bool { return !s.Container.alive() })
 
