@@ -120,3 +120,21 @@ func (l *line) ended() error {
 	}
 	return errors.New("the container's process said more than was asked")
 }
+
+// fdReader reads a descriptor without the runtime's poller, which it was not made for.
+type fdReader int
+
+func (r fdReader) Read(b []byte) (int, error) {
+	for {
+		n, err := unix.Read(int(r), b)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
