@@ -118,12 +118,7 @@ func (b *box) run() {
 func (b *box) ends() State {
 	b.t.Helper()
 	s, err := check.Within(b.t, "Wait", "the container's end", func() (State, error) { return b.Wait(context.Background()) })
-	if err != nil {
-		var life Life
-		s, life, err = Find(b.Dir)
-		check.NoError(b.t, "Find", err)
-		check.Equal(b.t, "what became of the shim", Ended, life)
-	}
+	check.NoError(b.t, "Wait", err)
 	return s
 }
 

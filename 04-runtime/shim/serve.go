@@ -42,6 +42,8 @@ type answer struct {
 	Error string `json:"error,omitempty"`
 	// NotRunning tells this error from others.
 	NotRunning bool `json:"notRunning,omitempty"`
+
+	gone bool // the shim has ended, this is what it left
 }
 
 func (s *shim) serve(c *conn) {
