@@ -57,6 +57,9 @@ func because(err error) error {
 	var p *fs.PathError
 	var l *os.LinkError
 	var s *os.SyscallError
+	if strings.HasSuffix(err.Error(), "path escapes from parent") { // os.Root's, which has no name
+		return errors.New("it escapes from the folder through a link")
+	}
 	switch {
 	case errors.As(err, &p):
 		return fmt.Errorf("%s: %w", strings.TrimSuffix(p.Op, "at"), p.Err)
