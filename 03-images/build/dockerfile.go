@@ -56,11 +56,18 @@ type Error struct {
 	Err  error
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %v", e.File, e.Line, e.Err) }
+// Error is one line: what BuildKit's parser or errors.Join says in several becomes one.
+func (e *Error) Error() string {
+	text := e.Err.Error()
+	if strings.ContainsAny(text, "\n\r") {
+		text = strings.Join(strings.Fields(text), " ")
+	}
+	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, text)
+}
+
 func (e *Error) Unwrap() error { return e.Err }
 
-// at says on which line something went wrong, unless err says so itself. What
-// BuildKit's parser says in several lines becomes one.
+// at says on which line something went wrong, unless err says so itself.
 func (f *Dockerfile) at(line int, err error) error {
 	var is *Error
 	if err == nil || errors.As(err, &is) {
@@ -69,9 +76,6 @@ func (f *Dockerfile) at(line int, err error) error {
 	var located *parser.LocationError
 	if errors.As(err, &located) && len(located.Locations) > 0 && len(located.Locations[0]) > 0 {
 		line = located.Locations[0][0].Start.Line
-	}
-	if strings.ContainsAny(err.Error(), "\n\r") {
-		err = errors.New(strings.Join(strings.Fields(err.Error()), " "))
 	}
 	return &Error{f.name, max(line, 1), err}
 }
