@@ -46,8 +46,7 @@ func TestOverlayOptions(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 25))
 	check.NoError(t, "make a folder", os.Mkdir(dir, 0o755))
 	many := slices.Repeat([]string{dir}, os.Getpagesize()/100)
-	descriptors := func() int { return len(strings.Fields(list(t, "/proc/self/fd"))) }
-	open := descriptors()
+	open := descriptors(t)
 	got, done, err := overlayOptions(many, dir, dir)
 	did := fmt.Sprintf("overlayOptions of %d layers", len(many))
 	check.NoError(t, did, err)
@@ -56,11 +55,11 @@ func TestOverlayOptions(t *testing.T) {
 	check.True(t, did, fi.IsDir() && len(got) < os.Getpagesize(), fmt.Sprint(len(got), " bytes"), "less than a page",
 		check.Often(true, "mount(2) reads one page of data and no more"))
 	done()
-	check.Equal(t, "descriptors open after "+did+" and done", open, descriptors(), check.Often(true, "the layers' descriptors are never closed"))
+	check.Equal(t, "descriptors open after "+did+" and done", open, descriptors(t), check.Often(true, "the layers' descriptors are never closed"))
 	if os.Getpagesize() == 4096 { // a larger one takes more descriptors than a process may have
 		_, _, err = overlayOptions(slices.Repeat(many, 8), "", "")
 		check.ErrorIs(t, "overlayOptions of more layers than fit into a page", err, ErrTooLarge)
-		check.Equal(t, "descriptors open after that", open, descriptors(), check.Often(true, "what was opened stays open after an error"))
+		check.Equal(t, "descriptors open after that", open, descriptors(t), check.Often(true, "what was opened stays open after an error"))
 	}
 }
 
@@ -245,9 +244,9 @@ func mountFewOrMany(t *testing.T) {
 	check.NoError(t, "Prepare", err)
 	tree = mounted(t, sn.Mount)
 	check.Equal(t, fmt.Sprintf("files in %d layers", MaxLayers), MaxLayers-1, len(strings.Fields(list(t, tree+"/dir"))))
-	fds := len(strings.Fields(list(t, "/proc/self/fd")))
+	fds := descriptors(t)
 	mounted(t, func(target string) error { return s.MountReadonly(chainOf(parent), target) })
-	check.Equal(t, "descriptors open after a mount", fds, len(strings.Fields(list(t, "/proc/self/fd"))), check.Often(true, "the layers' descriptors are never closed"))
+	check.Equal(t, "descriptors open after a mount", fds, descriptors(t), check.Often(true, "the layers' descriptors are never closed"))
 	addLayer(t, s, "toomany", parent, files(t))
 	err = s.MountReadonly(chainOf("toomany"), t.TempDir())
 	check.ErrorHas(t, "MountReadonly of one more", err, []string{"200 layers"})
