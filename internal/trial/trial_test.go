@@ -27,6 +27,8 @@ func TestTrim_LeavesWhatAPersonReads(t *testing.T) {
 		"created by testing.(*T).Run in goroutine 1", "\t/usr/local/go/src/testing/testing.go:2101 +0x4"}, "\n")
 	assert.Equal(t, "panic: no\n\n  at 01-x/add.go:6, 01-x.(*T).Add", Trim(trace))
 	assert.Empty(t, Trim("\n  \nPASS\n"))
+	subtests := "    --- PASS: TestX/short (0.00s)\n        x_test.go:9: [rapid] OK, passed 100 tests (2ms)\n    --- FAIL: TestX/long (0.00s)\n        x_test.go:15: got 1\n"
+	assert.Equal(t, "--- FAIL: TestX/long (0.00s)\n    x_test.go:15: got 1", Trim(subtests))
 }
 
 func TestRewriter_NamesBorrowedFiles(t *testing.T) {
