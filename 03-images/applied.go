@@ -60,6 +60,8 @@ func because(err error) error {
 	var s *os.SyscallError
 	var long, short string
 	switch {
+	case strings.HasSuffix(err.Error(), "path escapes from parent"): // os.Root's, which has no name
+		long, short = err.Error(), "it escapes from the folder through a link"
 	case errors.As(err, &p):
 		long, short = p.Error(), strings.TrimSuffix(p.Op, "at")+": "+p.Err.Error()
 	case errors.As(err, &l):
@@ -68,9 +70,6 @@ func because(err error) error {
 		long, short = s.Error(), s.Err.Error()
 	default:
 		return err
-	}
-	if strings.HasSuffix(short, "path escapes from parent") { // os.Root's, which has no name
-		short = "it escapes from the folder through a link"
 	}
 	return worded{strings.Replace(err.Error(), long, short, 1), err}
 }
