@@ -87,10 +87,7 @@ func (w *Writer) Commit() (Descriptor, error) {
 	err := w.file.Sync()
 	if err != nil {
 		os.Remove(w.file.Name()) // a second fsync would not say what is lost
-	} else {
-		err = os.Rename(w.file.Name(), place)
-	}
-	if err == nil {
+	} else if err = os.Rename(w.file.Name(), place); err == nil {
 		err = syncDir(filepath.Dir(place))
 	}
 	if err != nil {
