@@ -52,21 +52,36 @@ func once(err error) error {
 	return err
 }
 
-// because leaves the path out of an error: the entry is named once, by Apply.
+// because leaves paths out of an error: the entry is named once, by Apply. The words
+// around it stay, and errors.Is finds in it what it found before.
 func because(err error) error {
 	var p *fs.PathError
 	var l *os.LinkError
 	var s *os.SyscallError
+	var long, short string
 	switch {
+	case strings.HasSuffix(err.Error(), "path escapes from parent"): // os.Root's, which has no name
+		long, short = err.Error(), "it escapes from the folder through a link"
 	case errors.As(err, &p):
-		return fmt.Errorf("%s: %w", strings.TrimSuffix(p.Op, "at"), p.Err)
+		long, short = p.Error(), strings.TrimSuffix(p.Op, "at")+": "+p.Err.Error()
 	case errors.As(err, &l):
-		return fmt.Errorf("%s: %w", strings.TrimSuffix(l.Op, "at"), l.Err)
+		long, short = l.Error(), strings.TrimSuffix(l.Op, "at")+": "+l.Err.Error()
 	case errors.As(err, &s):
-		return s.Err
+		long, short = s.Error(), s.Err.Error()
+	default:
+		return err
 	}
-	return err
+	return worded{strings.Replace(err.Error(), long, short, 1), err}
 }
+
+// worded is an error in other words.
+type worded struct {
+	text string
+	err  error
+}
+
+func (w worded) Error() string { return w.text }
+func (w worded) Unwrap() error { return w.err }
 
 // shortName is an entry's name for an error: one line, whatever is in it.
 func shortName(name string) string {

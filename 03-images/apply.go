@@ -41,13 +41,15 @@ var _ = todo("3.3")
 //     stand: what this layer brings is there afterwards. So they come last: opaque
 //     folders first, then the others, a folder before what was in it. The type of
 //     such an entry does not matter.
-//   - A whiteout of nothing (.wh., .wh.., .wh...) or an entry in one (.wh.a/f) is
-//     refused; any other name that has a part which begins with .wh..wh. is something
-//     of aufs and left out, with all below it.
+//   - The first part of a name that begins with .wh. decides. If that begins with
+//     .wh..wh., and the name does not end there in .wh..wh..opq, it is something of
+//     aufs and left out, with all below it, in any folder (a/.wh..wh.x/f,
+//     .wh..wh..opq/f). A whiteout of nothing (.wh., .wh.., .wh...) and an entry in one
+//     (.wh.a/f, .wh.a/.wh..wh.x) are refused.
 //   - Folders, files (also sparse ones of GNU tar), symbolic and hard links and fifos
 //     are made; "./" is the layer's own folder, and only a folder may be called so. A
-//     global header (tar.TypeXGlobalHeader) says nothing about files. All else,
-//     device nodes above all, is refused.
+//     global header (tar.TypeXGlobalHeader), whatever it is called, says nothing about
+//     files. All else, device nodes above all, is refused.
 //   - A folder's mode and time come last: each file that is put into it changes them.
 //
 // Applied has the folders that no entry named, and what was made; Settle returns it.
@@ -57,14 +59,15 @@ var _ = todo("3.3")
 //
 //	layer: "a/../b": .. in its name
 //	layer: "/etc/passwd": an empty or absolute name
-//	layer: "a": a hard link to "/x": an empty or absolute name
+//	layer: "a": a hard link to "/x": an empty or absolute name (or whatever else it is)
 //	layer: "null": a device node, which no image may hold
 //	layer: "odd": an entry of type 'Z', which no image may hold
 //	layer: "a/.wh..": a whiteout of nothing
 //
-// ErrTooLarge, io.ErrUnexpectedEOF (a tar that breaks off), tar.ErrHeader (something
-// else), what reading r fails with and ctx.Err() are found by errors.Is. What was
-// made until then stays; whoever called removes it.
+// ErrTooLarge, io.ErrUnexpectedEOF (a tar that breaks off inside an entry; elsewhere the
+// digest tells), tar.ErrHeader (something else), what reading r fails with and
+// ctx.Err() are found by errors.Is. What was made until then stays; whoever called
+// removes it.
 //
 // May use: openTree, whose o has the limits filled in; of the tree Mkdir, File,
 // Symlink, Fifo, Link (all want clean names; a second entry of a name and what is too

@@ -5,9 +5,9 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -38,7 +38,7 @@ func TestApply_Files(t *testing.T) {
 		tarEntry{Name: "bin/true", Mode: 0o755},
 		tarEntry{Name: "etc/same", Kind: tar.TypeLink, Link: "./etc/motd"},
 		tarEntry{Name: "pipe", Kind: tar.TypeFifo, Mode: 0o622},
-		tarEntry{Name: "comment", Kind: tar.TypeXGlobalHeader},
+		tarEntry{Name: "/tmp/GlobalHead.77.1", Kind: tar.TypeXGlobalHeader},
 		tarEntry{Name: "etc/", Mode: 0o2755, Time: 8},
 	)
 	got := describe(t, dir, storeOwners(), true)
@@ -57,9 +57,22 @@ func TestApply_Files(t *testing.T) {
 	check.Equal(t, "Applied.Size", int64(7), a.Size)
 
 	empty := t.TempDir()
+	open := descriptors(t)
 	a, err := Apply(context.Background(), strings.NewReader(""), empty, ApplyOptions{})
 	check.NoError(t, "Apply of an empty layer", err)
 	check.Equal(t, "its implicit folders", []string{"."}, a.Implicit)
+	_, err = Apply(context.Background(), strings.NewReader("no tar"), empty, ApplyOptions{})
+	check.True(t, "Apply of no tar", err != nil, "no error", "an error")
+	check.Equal(t, "descriptors open after Apply", open, descriptors(t), check.Often(true, "the tree is not closed, however it ends"))
+
+	// A file with a hole in it, packed by GNU tar.
+	r, err := Decompress("", bytes.NewReader(sparse))
+	check.NoError(t, "Decompress", err)
+	_, err = Apply(context.Background(), r, dir, ApplyOptions{Owners: storeOwners()})
+	check.NoError(t, "Apply of a sparse file of GNU tar", err)
+	content, err := os.ReadFile(filepath.Join(dir, "sparse"))
+	check.NoError(t, "read it", err)
+	check.True(t, "it", len(content) == 1<<20+4 && bytes.HasSuffix(content, []byte("\x00end\n")), fmt.Sprint(len(content), " bytes"), "a megabyte of zeros, and a line")
 }
 
 func TestApply_Whiteouts(t *testing.T) {
@@ -95,6 +108,8 @@ func TestApply_Whiteouts(t *testing.T) {
 			description{"a": `drwxr-xr-x @1 user.overlay.opaque="y"`}, hidden},
 		{"a folder that is gone, and something that was in it", []tarEntry{{Name: ".wh.a"}, {Name: "a/.wh.b"}}, description{"a": "whiteout"}, ""},
 		{"what aufs left", []tarEntry{{Name: ".wh..wh.plnk/"}, {Name: ".wh..wh.plnk/1.2"}, {Name: ".wh..wh.aufs"}}, description{}, ""},
+		{"what aufs left in a folder", []tarEntry{first, {Name: "a/.wh..wh.orph/"}, {Name: "a/.wh..wh.orph/.wh.f"}, {Name: "a/.wh..wh.orph/.wh..wh..opq"}, {Name: "a/.wh..wh..opq/f"}},
+			description{"a": "drwxr-xr-x @1"}, "aufs kept its own things in every folder; the first part that begins with .wh. decides"},
 	} {
 		dir := t.TempDir()
 		_, err := Apply(context.Background(), bytes.NewReader(tarOf(t, c.entries...)), dir, ApplyOptions{Owners: storeOwners()})
@@ -188,6 +203,7 @@ var hostile = []struct {
 	{"a device", []tarEntry{{Name: "null", Kind: tar.TypeChar}}, []string{`"null"`, "device"}, aboutDevices},
 	{"a disk", []tarEntry{{Name: "sda", Kind: tar.TypeBlock}}, []string{`"sda"`, "device"}, aboutDevices},
 	{"an entry of an unknown kind", []tarEntry{{Name: "odd", Kind: 'Z'}}, []string{`"odd"`, "'Z'"}, ""},
+	{"a contiguous file", []tarEntry{{Name: "odd", Kind: tar.TypeCont}}, []string{`"odd"`, "'7'"}, ""},
 	{"a whiteout of ..", []tarEntry{{Name: ".wh..."}}, []string{`".wh..."`, "nothing"}, ""},
 	{"a whiteout of .", []tarEntry{{Name: "a/.wh.."}}, []string{`"a/.wh.."`, "nothing"}, ""},
 	{"a whiteout of nothing", []tarEntry{{Name: ".wh."}}, []string{`".wh."`, "nothing"}, ""},
@@ -196,6 +212,7 @@ var hostile = []struct {
 	{"an opaque link", []tarEntry{{Name: "evil", Kind: tar.TypeSymlink, Link: ".."}, {Name: "evil/.wh..wh..opq"}}, []string{`"evil`, "escapes"}, ""},
 	{"an opaque file", []tarEntry{{Name: "f"}, {Name: "f/.wh..wh..opq"}}, []string{`"f`}, ""},
 	{"a file in a whiteout", []tarEntry{{Name: ".wh.a/f"}}, []string{`".wh.a/f"`}, ""},
+	{"something of aufs in a whiteout", []tarEntry{{Name: "d/.wh.a/.wh..wh.x"}}, []string{`"d/.wh.a/.wh..wh.x"`}, ""},
 	{"a file twice", []tarEntry{{Name: "a/f", Content: "1"}, {Name: "./a//f", Content: "2"}}, []string{`"./a//f"`, "second"}, ""},
 	{"a file after a folder", []tarEntry{{Name: "a/"}, {Name: "a"}}, []string{`"a"`, "second"}, ""},
 	{"a folder after a file", []tarEntry{{Name: "a"}, {Name: "a/"}}, []string{`"a/"`, "second"}, ""},
@@ -292,6 +309,11 @@ func (m *many) Read(p []byte) (int, error) {
 //go:embed testdata/terabyte.tar.gz
 var terabyte []byte
 
+// sparse is a megabyte of nothing and the line "end", packed by GNU tar.
+//
+//go:embed testdata/sparse.tar.gz
+var sparse []byte
+
 func TestApply_Limits(t *testing.T) {
 	exercise.Need(t, "3.3")
 	sandbox.Need(t)
@@ -330,9 +352,28 @@ func TestApply_Limits(t *testing.T) {
 	})
 	check.ErrorIs(t, "Apply when its context has ended", err, context.Canceled)
 
-	broken := errors.New("the network is gone")
-	_, err = Apply(ctx, io.MultiReader(bytes.NewReader(tarOf(t, tarEntry{Name: "f"})[:600]), failing{broken}), t.TempDir(), o)
-	check.ErrorIs(t, "Apply of what cannot be read", err, broken)
+	broken := fmt.Errorf("the blob: %w", &fs.PathError{Op: "read", Path: "/blobs/b", Err: unix.EIO})
+	whole := tarOf(t, tarEntry{Name: "f", Content: strings.Repeat("x", 2000)})
+	for _, n := range []int{0, 600, 1500, len(whole)} {
+		_, err = Apply(ctx, io.MultiReader(bytes.NewReader(whole[:n]), failing{broken}), t.TempDir(), o)
+		check.ErrorIs(t, fmt.Sprintf("Apply of what cannot be read after %d bytes", n), err, broken)
+	}
+
+	// Names that are kept until the end, a megabyte each.
+	for what, name := range map[string]string{"whiteouts": "%d/%s/.wh.f", "opaque folders": "%d/%s/.wh..wh..opq"} {
+		did := "Apply of 70 MB of names of " + what
+		var all []io.Reader
+		var last *bytes.Reader
+		for i := range 70 {
+			data := tarOf(t, tarEntry{Name: fmt.Sprintf(name, i, strings.Repeat("n", 1_000_000))})
+			last = bytes.NewReader(data[:len(data)-1024]) // without an end
+			all = append(all, last)
+		}
+		_, err = check.Within(t, did, "an error", func() (Applied, error) {
+			return Apply(ctx, io.MultiReader(all...), t.TempDir(), ApplyOptions{Owners: storeOwners()})
+		})
+		check.ErrorIs(t, did, err, ErrTooLarge, check.Often(last.Len() == 0, "what is taken away is kept in memory without asking remember"))
+	}
 }
 
 func did(what string) string { return "Apply of " + what }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 
 	"coracle/internal/check"
 	"coracle/internal/exercise"
@@ -25,9 +26,11 @@ func descriptor(data []byte) Descriptor {
 	return Descriptor{MediaType: "text/plain", Digest: digest.FromBytes(data), Size: int64(len(data))}
 }
 
+const keepsLock = "the lock is kept after Commit or an error: whoever wants the blob next waits for ever"
+
 func create(t *testing.T, b *Blobs, want Descriptor) *Writer {
 	t.Helper()
-	w, err := check.Within(t, "Create", "its return", func() (*Writer, error) { return b.Create(t.Context(), want) })
+	w, err := check.Within(t, "Create", "its return", func() (*Writer, error) { return b.Create(t.Context(), want) }, check.Often(true, keepsLock))
 	check.NoError(t, "Create", err)
 	t.Cleanup(func() { w.Close() })
 	return w
@@ -47,21 +50,29 @@ func TestBlob_IsThereOnceCommitted(t *testing.T) {
 		}
 		check.True(t, "the blob before Commit", !b.Has(d.Digest), "there", "not there",
 			check.Often(true, "it grows under its last name: who looks now takes half for the whole"))
+		grew, err := os.Stat(s.Path("ingest", strings.Fields(list(t, s.Path("ingest")))[0])) // the lock's file is after it
+		check.NoError(t, "the file that grows", err)
 		got, err := w.Commit()
 		check.NoError(t, "Commit", err)
 		check.Equal(t, "Commit's descriptor", d, got)
+		is, err := os.Stat(b.Path(d.Digest))
+		check.NoError(t, "the blob's file", err)
+		check.True(t, "the blob's file", os.SameFile(grew, is), "another one than grew in ingest/", "the same, under another name",
+			check.Often(true, "it is copied to its last name: whoever looks meanwhile, or after a crash, takes half for the whole"))
 		data, err := os.ReadFile(s.Path("blobs", "sha256", d.Digest.Encoded()))
 		check.NoError(t, "read the blob's file", err)
 		check.Equal(t, "the blob's file", string(text), string(data))
 		for range 2 { // an error must not leave it locked either
 			_, err = check.Within(t, "Create of a blob that is there", "its return", func() (*Writer, error) { return b.Create(t.Context(), d) },
-				check.Often(true, "the lock is kept after Commit or an error: whoever wants the blob next waits for ever"))
+				check.Often(true, keepsLock))
 			check.ErrorIs(t, "Create of a blob that is there", err, fs.ErrExist)
 		}
 		check.NoError(t, "Close after Commit", w.Close())
 		check.Equal(t, "ingest/ afterwards", "", list(t, s.Path("ingest")))
 		_, err = w.Commit()
 		check.ErrorIs(t, "a second Commit", err, os.ErrClosed)
+		_, err = w.Write(text)
+		check.ErrorIs(t, "Write after Commit", err, os.ErrClosed)
 	}
 	s := newStore(t)
 	w := create(t, s.Blobs(), Descriptor{})
@@ -132,12 +143,17 @@ func TestOpen_Verifies(t *testing.T) {
 	check.NoError(t, "ReadAll of an empty blob", err)
 	check.Equal(t, "its bytes", 0, len(data))
 
-	for what, now := range map[string][]byte{
-		"one byte altered":      append([]byte("W"), text[1:]...),
-		"the last byte missing": text[:len(text)-1],
-		"one byte more":         append(text[:len(text):len(text)], '!'),
-		"emptied":               nil,
+	for _, c := range []struct {
+		what string
+		now  []byte
+	}{
+		{"one byte altered", append([]byte("W"), text[1:]...)},
+		{"the last byte missing", text[:len(text)-1]},
+		{"one byte more", append(text[:len(text):len(text)], '!')},
+		{"one altered, one more", append([]byte("W"), append(text[1:len(text):len(text)], '!')...)},
+		{"emptied", nil},
 	} {
+		what, now := c.what, c.now
 		check.NoError(t, "damage the blob", os.WriteFile(b.Path(d.Digest), now, 0o644))
 		for _, size := range []int64{d.Size, -1} {
 			r, err := b.Open(Descriptor{Digest: d.Digest, Size: size})
@@ -150,16 +166,20 @@ func TestOpen_Verifies(t *testing.T) {
 				check.Often(around, "os.File is embedded: io.Copy finds its WriteTo and goes past Read"),
 				check.Often(err == nil, "the digest is compared when it is written, but disks and people change files"))
 		}
-		if len(now) > len(text) {
-			continue // so many are the blob, and true
+		for _, c := range []struct{ size, read int64 }{{d.Size, d.Size}, {-1, int64(len(now))}} {
+			if c.read == 0 {
+				continue // nothing is what one has of it before one reads
+			}
+			r, err := b.Open(Descriptor{Digest: d.Digest, Size: c.size})
+			if err == nil {
+				_, err = io.ReadFull(r, make([]byte, c.read))
+				r.Close()
+			}
+			check.ErrorIs(t, fmt.Sprintf("to read %d bytes of the blob, %s, size %d", c.read, what, c.size), err, ErrMismatch,
+				check.Often(err == nil && c.size < 0, "the last bytes are given before it is seen that they are the last"),
+				check.Often(err == nil && len(now) > len(text), "the file is longer than d.Size, and its beginning taken for the blob"),
+				check.Often(err == nil, "it is verified at the end of the file only: who knows the size never reads on to there"))
 		}
-		r, err := b.Open(d)
-		if err == nil {
-			_, err = io.ReadFull(r, make([]byte, d.Size))
-			r.Close()
-		}
-		check.True(t, "to read as many bytes as the blob has, "+what, err != nil, "no error", "an error",
-			check.Often(true, "it is verified at the end of the file only: who knows the size never reads on to there"))
 	}
 }
 
@@ -188,6 +208,18 @@ func TestCreate_GoesOnWhereItBrokeOff(t *testing.T) {
 	check.NoError(t, "Write", err)
 	_, err = w.Commit()
 	check.NoError(t, "Commit", err)
+	data, _ = os.ReadFile(b.Path(other.Digest))
+	check.Equal(t, "the blob's file, too much was there before", "short", string(data),
+		check.Often(true, "Create starts over at the beginning, and what stood behind stays in the file"))
+
+	some := Descriptor{Digest: digest.FromString("size not known"), Size: -1}
+	check.NoError(t, "write a partial file", os.WriteFile(s.Path("ingest", some.Digest.Encoded()), []byte("size"), 0o644))
+	w = create(t, b, some)
+	check.Equal(t, "Offset of 4 bytes, the size not known", int64(4), w.Offset(), check.Often(true, "-1 is taken for a size, and 4 for too much"))
+	_, err = w.Write([]byte(" not known"))
+	check.NoError(t, "Write, the size not known", err)
+	_, err = w.Commit()
+	check.NoError(t, "Commit, the size not known", err)
 	t.Run("after a process that was killed", afterAProcessThatWasKilled)
 }
 
@@ -216,6 +248,9 @@ func TestCreate_OneAtATime(t *testing.T) {
 	_, err = check.Within(t, "a second Create, the first is done", "its return", func() (int, error) { return 0, <-second })
 	check.ErrorIs(t, "a second Create, the first is done", err, fs.ErrExist,
 		check.Often(err == nil, "the blob is looked for before the lock is held"))
+	unlock, err := tryLock(b.lockFile(d.Digest), unix.LOCK_EX)
+	check.True(t, "the lock after fs.ErrExist", err == nil && unlock != nil, "held", "given back", check.Often(true, keepsLock))
+	unlock()
 }
 
 // listened is a context that tells when somebody begins to wait for its end.

@@ -29,7 +29,8 @@ var _ = todo("3.10")
 
 // Mark returns what can be reached from the roots, the roots included. children
 // says what a blob refers to, and is asked once about each blob: loops end, and so
-// does an index that has the next one twice, sixty times over. roots stays as it is.
+// does an index that has the next one twice, sixty times over. A digest may be "", as
+// that of a config's own config: it is asked about like any other. roots stays as it is.
 //
 //	Mark([index], …) → index, the manifests in it, their configs and layers
 //
@@ -40,14 +41,16 @@ func Mark(roots []Descriptor, children func(Descriptor) ([]Descriptor, error)) (
 }
 
 // Collect removes what nothing refers to. It waits until nobody adds to the store
-// (Alone), or ctx ends, and gives the lock back, whatever happens.
+// (Alone), or ctx ends, holds the lock from before it looks until all is swept, and
+// gives it back, whatever happens.
 //
 // All that is in use goes into a live (sweep.go) before anything is removed:
 //   - blobs: what Mark reaches from all names (s.Tags) and from the Layer of each step
 //     that is kept, by s.children(l). That also adds to l.layers what was unpacked from a
 //     config's layers
 //   - steps: the files that s.keptSteps(o.Steps) names
-//   - layers, and those below each (l.addLayers): the Chain of a step that is kept, and
+//   - layers, and those below each (l.addLayers, which stops at what is marked, since
+//     what is below that is marked too): the Chain of a step that is kept, and
 //     the Parent of each of s.Snapshots, but for those that a crash left (Temporary)
 //
 // Then a sweeper removes the rest: steps, what is half done (partial), layers, blobs, in
@@ -57,8 +60,8 @@ func Mark(roots []Descriptor, children func(Descriptor) ([]Descriptor, error)) (
 // A crash in the middle loses nothing that is kept, and the next Collect goes on.
 //
 // Errors: any of those on the way, and none of them may be taken for "nothing in use";
-// then nothing was removed, but for an error of the sweeper, beside which Collected
-// says what was (sweeper.done).
+// then nothing was removed, but for an error of the sweeper: that ends it at once, and
+// beside it Collected says what was removed (sweeper.done).
 // May use: Alone, Tags, keptSteps, Snapshots, children, live (its maps are yours to
 // make), sweeper{store: s, o: o}.
 //

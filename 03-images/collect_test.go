@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
-	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"coracle/internal/check"
@@ -66,9 +67,11 @@ func TestMark_WhatCanBeReached(t *testing.T) {
 			roots = append(roots, Descriptor{Digest: digestOf(r)})
 		}
 		asked := map[digest.Digest]int{}
+		before := slices.Clone(roots)
 		m, err := check.Within(t, "Mark of "+c.what, "its return", func() (map[digest.Digest]bool, error) { return Mark(roots, c.graph.children(t.Context(), asked)) }, check.Often(true, "nobody notes what was visited: loops are followed for ever"))
 		check.NoError(t, "Mark of "+c.what, err)
 		check.Equal(t, "Mark of "+c.what, c.want, marked(m, 10), check.Often(c.why != "", c.why))
+		check.Equal(t, "the caller's roots afterwards", before, roots, check.Often(true, "the caller's slice is used as the list of what is still to be looked at"))
 		for d, n := range asked {
 			check.True(t, "Mark of "+c.what, n == 1, fmt.Sprintf("%d questions about %s", n, d.Encoded()[:8]), "one for each blob")
 		}
@@ -164,12 +167,30 @@ func contents(t testing.TB, s *Store) string {
 	return strings.Join(all, "\n")
 }
 
+var hexRest = regexp.MustCompile(`([0-9a-f]{12})[0-9a-f]{52}`)
+
+// holds says what is missing in a store, and what is too much.
+func holds(t testing.TB, s *Store, when, want string, causes ...check.Cause) {
+	t.Helper()
+	is, should := strings.Fields(contents(t, s)), strings.Fields(want)
+	without := func(all, some []string) string {
+		return strings.Join(slices.DeleteFunc(slices.Clone(all), func(name string) bool { return slices.Contains(some, name) }), " ")
+	}
+	missing, more := without(should, is), without(is, should)
+	check.True(t, "the store "+when, missing == "" && more == "", hexRest.ReplaceAllString(fmt.Sprintf("missing: %q, too much: %q", missing, more), "$1…"), "neither", causes...)
+}
+
 func collect(t testing.TB, s *Store, o CollectOptions) Collected {
 	t.Helper()
-	c, err := check.Within(t, "Collect", "its return", func() (Collected, error) { return s.Collect(t.Context(), o) },
-		check.Often(true, "an earlier Collect keeps the store's lock"))
+	c, err := tryCollect(t, s, o)
 	check.NoError(t, "Collect", err)
 	return c
+}
+
+func tryCollect(t testing.TB, s *Store, o CollectOptions) (Collected, error) {
+	t.Helper()
+	return check.Within(t, "Collect", "its return", func() (Collected, error) { return s.Collect(t.Context(), o) },
+		check.Often(true, "an earlier Collect keeps the store's lock"))
 }
 
 func TestCollect_KeepsWhatHasANameOrASnapshot(t *testing.T) {
@@ -185,7 +206,7 @@ func TestCollect_KeepsWhatHasANameOrASnapshot(t *testing.T) {
 	}
 	before := contents(t, s)
 	check.Equal(t, "Collect where all is in use", Collected{}, collect(t, s, CollectOptions{}))
-	check.Equal(t, "the store afterwards", before, contents(t, s))
+	holds(t, s, "afterwards", before)
 
 	// A snapshot keeps the layers below it, not the blobs they came in.
 	sn, err := s.Prepare(t.Context(), "container", other.Chain())
@@ -193,10 +214,10 @@ func TestCollect_KeepsWhatHasANameOrASnapshot(t *testing.T) {
 	check.NoError(t, "Untag", s.Untag(t.Context(), "other:1"))
 	dry := collect(t, s, CollectOptions{DryRun: true})
 	check.Equal(t, "blobs that a dry run would remove: manifest, config, a layer", 3, dry.Blobs)
-	check.Equal(t, "the store after a dry run", true, strings.HasPrefix(contents(t, s), before))
+	holds(t, s, "after a dry run", before+" active/container")
 	c := collect(t, s, CollectOptions{})
 	check.Equal(t, "what Collect removes", dry, c)
-	check.Equal(t, "layers that Collect removes", 0, c.Layers, check.Often(true, "a snapshot's layers are in use, whatever has a name"))
+	check.Equal(t, "layers that Collect removes", 0, c.Layers, check.Often(true, noSnapshots))
 	_, err = s.Lowers(sn.Parent)
 	check.NoError(t, "the layers below the snapshot", err)
 	check.NoError(t, "Remove the snapshot", sn.Remove())
@@ -215,60 +236,14 @@ func TestCollect_KeepsWhatHasANameOrASnapshot(t *testing.T) {
 	_, err = s.Prepare(t.Context(), TemporaryID+"build", mine.Chain()) // its maker was killed, or it would hold Share
 	check.NoError(t, "Prepare", err)
 	c = collect(t, s, CollectOptions{})
-	check.Equal(t, "the store without an image", "", contents(t, s))
+	holds(t, s, "without an image", "")
 	check.True(t, "bytes", c.Bytes > 0, "0", "what the disk has again")
 
+	t.Run("layers below those in use", keepsTheLayersBelow)
 	t.Run("an image of an index", keepsAnImageOfAnIndex)
 	t.Run("a manifest that is called a layer", keepsAManifestThatIsCalledALayer)
 	t.Run("hostile and damaged manifests", collectsAmongHostileManifests)
-}
-
-func keepsAnImageOfAnIndex(t *testing.T) {
-	s := newStore(t)
-	img := putImage(t, s, "plain:1", layerTar(t, layerFile{name: "file", text: "x"}))
-	elsewhere := Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digestOf(1), Size: 5, Platform: &v1.Platform{OS: "linux", Architecture: "s390x"}}
-	inner := putJSON(t, s, v1.MediaTypeImageIndex, v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, Manifests: []Descriptor{img.Manifest, elsewhere}})
-	outer := putJSON(t, s, v1.MediaTypeImageIndex, v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, Manifests: []Descriptor{inner}})
-	check.NoError(t, "Tag", s.Tag(t.Context(), "multi:1", outer))
-	check.NoError(t, "Untag", s.Untag(t.Context(), "plain:1"))
-	check.Equal(t, "Collect, an image is in an index in an index", Collected{}, collect(t, s, CollectOptions{}))
-	_, err := s.Image("multi:1", HostPlatform())
-	check.NoError(t, "the image", err)
-}
-
-// An image may say that its layer is another image's manifest. Whether the other's
-// layers are kept must not depend on who is asked first.
-func keepsAManifestThatIsCalledALayer(t *testing.T) {
-	s := newStore(t)
-	victim := putImage(t, s, "victim:1", layerTar(t, layerFile{name: "file", text: "x"}))
-	for _, name := range []string{"a:1", "z:1"} {
-		m := v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, Config: victim.Spec.Config,
-			Layers: []Descriptor{{MediaType: v1.MediaTypeImageLayerGzip, Digest: victim.Manifest.Digest, Size: victim.Manifest.Size}}}
-		check.NoError(t, "Tag", s.Tag(t.Context(), name, putJSON(t, s, v1.MediaTypeImageManifest, m)))
-	}
-	check.Equal(t, "Collect", Collected{}, collect(t, s, CollectOptions{}))
-	check.True(t, "the victim's layer", s.Blobs().Has(victim.Layers[0].Digest), "gone", "there")
-}
-
-func collectsAmongHostileManifests(t *testing.T) {
-	s := newStore(t)
-	img := putImage(t, s, "good:1", layerTar(t, layerFile{name: "file", text: "x"}))
-	for i, text := range []string{"", "{", `{"layers":7}`, `{"layers":[{"digest":7}]}`, `{"manifests":[{"digest":"sha256:../../index.json"}]}`,
-		`{"rootfs":{"diff_ids":["../../../x",""]}}`, `{"layers":` + strings.Repeat("[", 1<<20), strings.Repeat("{", 5<<20), "null", "[]"} {
-		check.NoError(t, "Tag", s.Tag(t.Context(), fmt.Sprint("hostile:", i), putBlob(t, s, v1.MediaTypeImageManifest, []byte(text))))
-	}
-	collect(t, s, CollectOptions{})
-	check.True(t, "the good image's layer", s.Blobs().Has(img.Layers[0].Digest), "gone", "there")
-
-	check.NoError(t, "damage a manifest", os.WriteFile(s.Blobs().Path(img.Manifest.Digest), []byte("{}"), 0o644))
-	_, err := s.Collect(t.Context(), CollectOptions{})
-	check.ErrorIs(t, "Collect, a manifest is damaged", err, ErrMismatch)
-	check.True(t, "its layer", s.Blobs().Has(img.Layers[0].Digest), "gone", "there: what hangs on a damaged manifest is not known")
-
-	check.NoError(t, "damage index.json", os.WriteFile(s.Path("index.json"), []byte("{"), 0o644))
-	_, err = s.Collect(t.Context(), CollectOptions{})
-	check.ErrorHas(t, "Collect, index.json is damaged", err, []string{"index.json"}, check.Often(true, "an error on the way to what is in use is taken for nothing in use: all is swept"))
-	check.True(t, "the good image's layer", s.Blobs().Has(img.Layers[0].Digest), "gone", "there")
+	t.Run("steps and snapshots that cannot be read", removesNothingUnread)
 }
 
 func TestCollect_WhatCrashesLeave(t *testing.T) {
@@ -286,42 +261,46 @@ func TestCollect_WhatCrashesLeave(t *testing.T) {
 		putFile(t, s.Path(file), "x")
 	}
 	c := collect(t, s, CollectOptions{Partial: time.Hour})
-	check.Equal(t, "the store after Collect, downloads of the last hour stay", before+"\ningest/"+hex, strings.Join(linesMoved(contents(t, s), "ingest/"+hex), "\n"))
+	holds(t, s, "after Collect, downloads of the last hour stay", before+" ingest/"+hex)
 	check.Equal(t, "layers that no config names", 1, c.Layers)
 	check.Equal(t, "steps that are no JSON", 2, c.Steps)
 	collect(t, s, CollectOptions{})
-	check.Equal(t, "the store after Collect", before, contents(t, s))
+	holds(t, s, "after Collect", before)
+	t.Run("what refers goes first", stopsWhereItCannotSweep)
 }
 
-// linesMoved returns the lines, with one of them last.
-func linesMoved(text, last string) (lines []string) {
-	found := ""
-	for line := range strings.SplitSeq(text, "\n") {
-		if line == last {
-			found = line
-		} else {
-			lines = append(lines, line)
-		}
-	}
-	if found != "" {
-		lines = append(lines, found)
-	}
-	return lines
+// Sweeping breaks off at the layers: here a file is where their folder should be.
+func stopsWhereItCannotSweep(t *testing.T) {
+	s := newStore(t)
+	d := putBlob(t, s, "text/plain", text)
+	putFile(t, s.Path("cache", digestOf(1).Encoded()), "{}")
+	putFile(t, s.Path("ingest", "new-1"), "x")
+	check.NoError(t, "remove layers/", os.RemoveAll(s.Path("layers")))
+	putFile(t, s.Path("layers"), "x")
+	c, err := tryCollect(t, s, CollectOptions{})
+	check.True(t, "Collect, layers/ is no folder", err != nil, "no error", "an error")
+	check.True(t, "the blob, Collect broke off at layers/", s.Blobs().Has(d.Digest), "gone", "there",
+		check.Often(true, "blobs go before what refers to them, or although that could not be removed"))
+	c.Bytes = 0
+	check.Equal(t, "what Collect removed before it broke off", Collected{Steps: 1, Partial: 1}, c,
+		check.Often(c == Collected{}, "what was removed is not said beside an error, or layers go before what refers to them"))
 }
 
 func TestCollect_StepsOfBuilds(t *testing.T) {
 	exercise.Need(t, "3.10", "3.1", "3.2", "3.3", "3.5")
 	sandbox.Need(t)
 	s := newStore(t)
-	img := putImage(t, s, "built:1", layerTar(t, layerFile{name: "file", text: "x"}))
+	img := putImage(t, s, "built:1", layerTar(t, layerFile{name: "base", text: "x"}), layerTar(t, layerFile{name: "file", text: "x"}))
 	chain, err := s.Unpack(t.Context(), img, nil)
 	check.NoError(t, "Unpack", err)
-	want := Cached{Layer: img.Layers[0], DiffID: img.Config.RootFS.DiffIDs[0], Chain: chain}
+	want := Cached{Layer: img.Layers[1], DiffID: img.Config.RootFS.DiffIDs[1], Chain: chain}
 	check.NoError(t, "PutCached", s.PutCached(digestOf(1), want))
 	check.NoError(t, "Untag", s.Untag(t.Context(), "built:1"))
 	c := collect(t, s, CollectOptions{Steps: time.Hour})
-	check.Equal(t, "blobs removed: manifest and config", 2, c.Blobs, check.Often(c.Blobs == 3, "the step is kept, but not what it made"))
-	check.Equal(t, "layers removed", 0, c.Layers)
+	check.Equal(t, "blobs removed: manifest, config, the base's layer", 3, c.Blobs, check.Often(c.Blobs == 4, "the step is kept, but not what it made"))
+	check.Equal(t, "layers removed: the step's and the one below stay", 0, c.Layers, check.Often(c.Layers == 1, "a layer is kept, but not those below it"))
+	_, err = s.Lowers(chain)
+	check.NoError(t, "the step's layers", err)
 	got, err := s.Cached(digestOf(1))
 	check.NoError(t, "Cached", err)
 	check.Equal(t, "Cached", want, got)
@@ -330,7 +309,7 @@ func TestCollect_StepsOfBuilds(t *testing.T) {
 	old := time.Now().Add(-2 * time.Hour)
 	check.NoError(t, "age it", os.Chtimes(s.Path("cache", digestOf(1).Encoded()), old, old))
 	collect(t, s, CollectOptions{Steps: time.Hour})
-	check.Equal(t, "the store once the step is old", "", contents(t, s))
+	holds(t, s, "once the step is old", "")
 }
 
 func TestCollect_WaitsForWhoAdds(t *testing.T) {
@@ -347,6 +326,59 @@ func TestCollect_WaitsForWhoAdds(t *testing.T) {
 	_, err = check.Within(t, "Collect while another adds, its context ends", "its return", func() (Collected, error) { return s.Collect(ctx, CollectOptions{}) })
 	check.ErrorIs(t, "Collect while another adds, its context ends", err, context.DeadlineExceeded, check.Often(err == nil, "what is on its way has no name yet, and is swept"))
 	check.True(t, "the blob that is added", s.Blobs().Has(d.Digest), "gone", "there")
+
+	// While it waits, what is added gets its name.
+	waiting, ended := &listened{Context: t.Context(), now: make(chan struct{})}, make(chan error, 1)
+	go func() {
+		_, err := s.Collect(waiting, CollectOptions{})
+		ended <- err
+	}()
+	check.Within(t, "Collect while another adds", "it to wait, and to listen to its context meanwhile", func() (int, error) { <-waiting.now; return 0, nil })
+	check.NoError(t, "Tag", s.Tag(t.Context(), "added:1", d))
 	unlock()
+	_, err = check.Within(t, "Collect, nobody adds any more", "its return", func() (int, error) { return 0, <-ended })
+	check.NoError(t, "Collect, nobody adds any more", err)
+	check.True(t, "a blob that got its name while Collect waited", s.Blobs().Has(d.Digest), "gone", "there",
+		check.Often(true, "what is in use is looked for before the lock is held: what gets its name meanwhile is swept"))
+
+	check.NoError(t, "Untag", s.Untag(t.Context(), "added:1"))
 	check.Equal(t, "blobs removed afterwards", 1, collect(t, s, CollectOptions{}).Blobs)
+	t.Run("nobody adds meanwhile", letsNobodyAddMeanwhile)
+}
+
+// What a snapshot's parent is, a pipe tells: while Collect reads it, it stands still.
+func letsNobodyAddMeanwhile(t *testing.T) {
+	s := newStore(t)
+	parent := s.Path("active", "x", "parent")
+	check.NoError(t, "make a snapshot", os.Mkdir(s.Path("active", "x"), 0o755))
+	check.NoError(t, "make a pipe", unix.Mkfifo(parent, 0o600))
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.Collect(t.Context(), CollectOptions{})
+		ended <- err
+	}()
+	for _, when := range []string{"looks what is in use", "sweeps"} {
+		pipe, err := check.Within(t, "Collect, as it "+when, "it to read the snapshot's parent", func() (*os.File, error) { return os.OpenFile(parent, os.O_WRONLY, 0) },
+			check.Often(true, noSnapshots))
+		check.NoError(t, "open the pipe", err)
+		if next := parent + ".next"; when == "sweeps" { // whoever reads it once more need not wait
+			putFile(t, next, "none")
+			check.NoError(t, "replace the pipe", os.Rename(next, parent))
+		} else {
+			check.NoError(t, "make a pipe", unix.Mkfifo(next, 0o600))
+			check.NoError(t, "replace the pipe", os.Rename(next, parent))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		unlock, err := s.Share(ctx)
+		if err == nil {
+			unlock()
+		}
+		pipe.WriteString("none")
+		pipe.Close()
+		check.ErrorIs(t, "Share while Collect "+when, err, context.DeadlineExceeded,
+			check.Often(err == nil, "the lock is not held all the time: who adds between mark and sweep loses it"))
+	}
+	_, err := check.Within(t, "Collect, once it knows the parent", "its return", func() (int, error) { return 0, <-ended })
+	check.NoError(t, "Collect", err)
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -106,7 +107,7 @@ func mismatch(want Descriptor, got digest.Digest, size int64) error {
 // cut shortens what a stranger wrote, for a message of one line.
 func cut(s string) string {
 	if len(s) > 100 {
-		return s[:100] + "…"
+		return strings.ToValidUTF8(s[:100], "") + "…"
 	}
 	return s
 }

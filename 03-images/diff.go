@@ -34,24 +34,26 @@ var _ = todo("3.4")
 //
 //   - a folder before what is in it, and that in lexical order of its names ("a" and
 //     all below it before "a.b"); upper itself is "./", other folders end in a slash;
-//   - times of change only, in whole seconds (cut, not rounded); those later than
-//     o.Epoch become it, earlier ones stay; without an Epoch all stay;
+//   - times of change only, in whole seconds (cut, not rounded, and so is o.Epoch);
+//     those later than o.Epoch become it, earlier ones stay; without an Epoch
+//     (IsZero: 1970 is one) all stay;
 //   - owners as numbers, no names; modes with set-user-ID, set-group-ID and sticky bits;
 //   - attributes as openEntry gives them; tar.FormatPAX, whose records it fills in.
 //
 // What overlay deleted, a character device 0:0 (one, with many names), is an empty file
-// .wh.NAME; a folder that hides all below it is followed by .wh..wh..opq (both without
-// mode, owner or time). Symbolic links are shipped as they are and not followed. Of a
-// file with several names (links and fifos too) the first in the order has the
-// content, the others are hard links to it, with the same mode, owner and time.
-// Sockets are left out. A file that grows while it is read is cut to the size in its
-// header.
+// .wh.NAME; a folder that hides all below it is followed by .wh..wh..opq in it (in upper
+// itself without "./"). Both are without mode, owner or time. Symbolic links are shipped
+// as they are and not followed. Of a file with several names (links and fifos too) the
+// first in the order has the content, the others are hard links to it, with its mode,
+// owner and time and without attributes. Sockets are left out. A file that grows while
+// it is read is cut to the size in its header.
 //
 //	a-first, b/second (two names), gone (deleted) → ./  a-first  b/  b/second → a-first  .wh.gone
 //
 // Errors: one line, `diff: "NAME": …`: a device node, any but 0:0; a name that begins
-// with .wh., which would delete something elsewhere; a file that became shorter while
-// it was read; ctx.Err(), which is asked for at each name; what w fails with.
+// with .wh., which would delete something elsewhere; a file that went or became shorter
+// while it was read; ctx.Err(), which is asked for at each name; what w fails with, also
+// at the archive's end (errors.Is finds both).
 //
 // May use: os.OpenRoot; readNames, which lists a folder in no order; openEntry, for
 // files and folders only (to open a fifo waits for who writes to it); ownerOf, for

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net"
 	"os"
@@ -22,10 +23,15 @@ import (
 	"coracle/internal/sandbox"
 )
 
-// diff makes a layer.
+// diff makes a layer, with owners as this sandbox keeps them.
 func diff(t testing.TB, upper string, o DiffOptions) []byte {
 	t.Helper()
 	o.Owners = storeOwners()
+	return diffWith(t, upper, o)
+}
+
+func diffWith(t testing.TB, upper string, o DiffOptions) []byte {
+	t.Helper()
 	layer, err := check.Within(t, "Diff", "its end", func() ([]byte, error) {
 		var b bytes.Buffer
 		err := Diff(context.Background(), upper, &b, o)
@@ -74,6 +80,15 @@ func names(entries []string) (all []string) {
 	return all
 }
 
+// bareMarks fails unless what stands for a deletion is nothing but its name.
+func bareMarks(t testing.TB, entries []string) {
+	t.Helper()
+	for _, line := range entries {
+		name, rest, _ := strings.Cut(line, " ")
+		check.True(t, "the entry "+name, !strings.Contains(name, ".wh.") || rest == "0 0:0 @0 ''", rest, "an empty file without mode, owner and time")
+	}
+}
+
 // age gives everything below dir one time.
 func age(t testing.TB, dir string, at int64) {
 	t.Helper()
@@ -102,7 +117,11 @@ func TestDiff_Entries(t *testing.T) {
 	check.NoError(t, "set an attribute", unix.Setxattr(filepath.Join(dir, "c"), "user.note", []byte("n"), 0))
 	check.NoError(t, "set a mark", unix.Setxattr(filepath.Join(dir, "c"), "user.overlay.origin", []byte("n"), 0))
 	age(t, dir, 1000)
+	late := unix.Timespec{Sec: 1000, Nsec: 700_000_000}
+	check.NoError(t, "set times", unix.UtimesNanoAt(unix.AT_FDCWD, filepath.Join(dir, "b/z"), []unix.Timespec{late, late}, 0))
+	open := descriptors(t)
 	got := entriesOf(t, diff(t, dir, DiffOptions{}))
+	check.Equal(t, "descriptors open after Diff", open, descriptors(t), check.Often(true, "a file that was shipped stays open"))
 	want := []string{
 		"./ 0755 0:0 @1000", "a/ 0755 0:0 @1000", "a/f 0644 0:0 @1000 'in a/f'", "a.b 0644 0:0 @1000 'in a.b'",
 		"b/ 01777 0:0 @1000", "b/a/ 0755 0:0 @1000", "b/a/deep 0644 0:0 @1000 'in b/a/deep'", "b/z 0644 0:0 @1000 'in b/z'",
@@ -113,12 +132,27 @@ func TestDiff_Entries(t *testing.T) {
 		check.Equal(t, fmt.Sprintf("entry %d of Diff", i), want[i], got[i],
 			check.Often(strings.Contains(got[i], "called"), "names of users and groups are the machine's: the layer tells where it was made"),
 			check.Often(strings.Contains(got[i], "user.overlay"), "overlay's own attributes are shipped"),
+			check.Often(strings.HasPrefix(got[i], "b/z") && strings.Contains(got[i], "@1001"), "a time of 1000.7 s is rounded: it is cut, as others cut it"),
 			check.Often(strings.HasPrefix(got[i], "folder") && got[i] != want[i], "a symbolic link is followed"),
 			check.Often(got[i]+"/" == want[i] || slices.Contains(want, got[i]), "the order is the file system's and not one's own"))
 	}
 	check.Equal(t, "number of entries", len(want), len(got))
 
+	// Whoever takes it fails, at the first byte or at the last.
 	layer := diff(t, dir, DiffOptions{})
+	full := fmt.Errorf("the blob: %w", &fs.PathError{Op: "write", Path: "/blobs/b", Err: unix.ENOSPC})
+	for _, n := range []int{0, 700, len(layer) - 1024, len(layer) - 1} {
+		err := Diff(t.Context(), dir, &room{n, full}, DiffOptions{Owners: storeOwners()})
+		check.ErrorIs(t, fmt.Sprintf("Diff to what takes %d of %d bytes", n, len(layer)), err, full,
+			check.Often(err == nil && n >= len(layer)-1024, "the error of ending the archive is lost"))
+	}
+	going := t.TempDir()
+	putFile(t, filepath.Join(going, "before"), "")
+	putFile(t, filepath.Join(going, "z\ny"), "")
+	err := Diff(t.Context(), going, &changing{"before", func() { os.Remove(filepath.Join(going, "z\ny")) }}, DiffOptions{})
+	check.ErrorHas(t, "Diff of a file that goes meanwhile", err, []string{`"z\ny"`})
+	check.True(t, "its error", !strings.Contains(err.Error(), "\n"), err.Error(), "one line", check.Often(true, "the kernel's error has the path once more, whatever is in it"))
+
 	growing := func(t *testing.T, to int64) error {
 		dir := t.TempDir()
 		putFile(t, filepath.Join(dir, "changing"), strings.Repeat("x", 1<<20))
@@ -134,12 +168,23 @@ func TestDiff_Entries(t *testing.T) {
 		got := entriesOf(t, diff(t, dir, DiffOptions{}))
 		check.True(t, "the owner of a file, as the kernel keeps it", strings.Contains(got[2], " 7:8 "), got[2], "7:8")
 		check.True(t, "the owner of a link", strings.Contains(got[10], " 7:8 "), got[10], "7:8")
-		var b bytes.Buffer
-		check.NoError(t, "Diff", Diff(t.Context(), dir, &b, DiffOptions{Owners: Single}))
-		for _, line := range entriesOf(t, b.Bytes()) {
+		for _, line := range entriesOf(t, diffWith(t, dir, DiffOptions{Owners: Single})) {
 			check.True(t, "an owner, where attributes keep them and this file has none", strings.Contains(line, " 0:0 "), line, "0:0")
 		}
 	}
+}
+
+// room takes n bytes.
+type room struct {
+	n   int
+	err error
+}
+
+func (r *room) Write(p []byte) (int, error) {
+	if r.n -= len(p); r.n < 0 {
+		return 0, r.err
+	}
+	return len(p), nil
 }
 
 // changing does something once what is written names a file.
@@ -175,6 +220,7 @@ func TestDiff_Deletions(t *testing.T) {
 		[]string{"./", ".wh.all", "anew/", "anew/.wh..wh..opq", "anew/new", "deep/", "deep/er/", "deep/er/.wh.gone", ".wh.gone", "touched"}, got,
 		check.Often(slices.Contains(got, "gone"), "a deleted file is shipped as the device that overlay keeps for it"),
 		check.Often(!slices.Contains(got, "anew/.wh..wh..opq"), "a folder that was made anew shows what the old one held"))
+	bareMarks(t, entriesOf(t, layer))
 	// It means the same elsewhere.
 	other := t.TempDir()
 	_, err := Apply(context.Background(), bytes.NewReader(layer), other, ApplyOptions{Owners: storeOwners()})
@@ -200,11 +246,24 @@ func TestDiff_Links(t *testing.T) {
 	check.NoError(t, "make a socket", err)
 	defer short.Close()
 	check.NoError(t, "link a socket", os.Link(at("socket"), at("t-socket")))
+	check.NoError(t, "make a fifo", unix.Mkfifo(at("p"), 0o600))
+	check.NoError(t, "link a fifo", os.Link(at("p"), at("q")))
+	check.NoError(t, "make a whiteout", unix.Mknod(at("v"), unix.S_IFCHR|0o640, 0)) // overlay has one for all
+	check.NoError(t, "link a whiteout", os.Link(at("v"), at("w")))
+	if storeOwners() == Kernel {
+		check.NoError(t, "chown a whiteout", os.Lchown(at("v"), 7, 8))
+	}
 	age(t, dir, 5)
-	got := entriesOf(t, diff(t, dir, DiffOptions{}))
+	check.NoError(t, "make it opaque", unix.Setxattr(dir, "user.overlay.opaque", []byte("y"), 0))
+	check.NoError(t, "set an owner", unix.Setxattr(at("a-first"), "user.coracle.owner", []byte("7:8"), 0))
+	got := entriesOf(t, diffWith(t, dir, DiffOptions{Owners: Single}))
 	check.Equal(t, "Diff of files with several names", []string{
-		"a-first 0644 0:0 @5 'once'", "b/ 0755 0:0 @5", "b/second 0644 0:0 @5 1 a-first", "b/third 0644 0:0 @5 1 a-first", "s 0777 0:0 @5 2 x", "t 0777 0:0 @5 1 s",
-	}, got[1:], check.Often(strings.Count(strings.Join(got, "\n"), "once") > 1, "a file with several names is shipped once for each"))
+		".wh..wh..opq 0 0:0 @0 ''", "a-first 0644 7:8 @5 'once'", "b/ 0755 0:0 @5", "b/second 0644 7:8 @5 1 a-first", "b/third 0644 7:8 @5 1 a-first",
+		"p 0600 0:0 @5 6 ", "q 0600 0:0 @5 1 p", "s 0777 0:0 @5 2 x", "t 0777 0:0 @5 1 s", ".wh.v 0 0:0 @0 ''", ".wh.w 0 0:0 @0 ''",
+	}, got[1:],
+		check.Often(strings.Count(strings.Join(got, "\n"), "once") > 1, "a file with several names is shipped once for each"),
+		check.Often(strings.Contains(strings.Join(got, "\n"), ".wh.w 0 0:0 @0 1"), "a deletion is shipped as a link: overlay keeps one device for all that is gone"))
+	bareMarks(t, entriesOf(t, diff(t, dir, DiffOptions{})))
 
 	for name, make := range map[string]func(string) error{
 		".wh.file": func(p string) error { return os.WriteFile(p, nil, 0o644) },
@@ -230,7 +289,7 @@ func TestDiff_Reproducible(t *testing.T) {
 	exercise.Need(t, "3.4")
 	sandbox.Need(t, overlays)
 	order := []string{"m/1", "m/2", "z", "a/b/c", "m/3", "k"}
-	epoch := time.Unix(1_000_000_000, 0)
+	epoch := time.Unix(1_000_000_000, 500)
 	made := func(order []string, at time.Time) []byte {
 		dir := t.TempDir()
 		check.NoError(t, "chmod", os.Chmod(dir, 0o755))
@@ -263,6 +322,11 @@ func TestDiff_Reproducible(t *testing.T) {
 
 	// Access and change times are nobody's business; nor are fractions of a second.
 	check.True(t, "a time in the layer", !bytes.Contains(one, []byte("mtime=")), "has fractions of a second", "whole seconds")
+	dir := t.TempDir()
+	putFile(t, filepath.Join(dir, "f"), "")
+	for _, line := range entriesOf(t, diff(t, dir, DiffOptions{Epoch: time.Unix(0, 0)})) {
+		check.True(t, "a file later than an Epoch of 1970", strings.Contains(line, "@0"), line, "Epoch", check.Often(true, "1970 is taken for no Epoch: none is the zero time.Time"))
+	}
 	check.True(t, "Diff", !bytes.Contains(one, []byte("atime=")) && !bytes.Contains(one, []byte("ctime=")), "atime or ctime", "the time of change only")
 }
 

@@ -217,3 +217,6 @@ func overlay(t testing.TB, lower []string, upper string) (merged string) {
 	})
 	return merged
 }
+
+// descriptors is how many this process has open.
+func descriptors(t testing.TB) int { return len(strings.Fields(list(t, "/proc/self/fd"))) }

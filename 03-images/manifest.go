@@ -35,14 +35,17 @@ var _ = todo("3.2")
 // descriptor or the registry said; "" if nobody said anything. A manifest need not
 // name its own type.
 //
-// Errors, each one short line (cut what a stranger wrote), and a nil manifest:
+// Errors, each one short line (what a stranger wrote is cut, and put in by %q: it may
+// hold line breaks), and a nil manifest:
 //   - ErrTooLarge: more than MaxManifest bytes. No JSON of a manifest.
 //   - a media type that is another one (checkType): an index, Docker's schema 1
 //   - errSchema1: a schemaVersion other than 2
-//   - "manifests" beside the layers, even empty: what it is must not depend on who reads it
+//   - a key "manifests", whatever its value (even null), with layers or without: what it
+//     is must not depend on who reads it
 //   - more than MaxLayers layers; the error says how many
-//   - a config of another type than v1.MediaTypeImageConfig: "an artifact", with the type
-//   - a layer of a type that is not in layerTypes (foreign, nondistributable, lz4, …),
+//   - a config of another type than v1.MediaTypeImageConfig, or of none: "an artifact",
+//     with the type
+//   - a layer of a type that is not in layerTypes (foreign, nondistributable, lz4, none, …),
 //     with its number, "layer 1" the lowest, and the type
 //   - sizes below 0 or above MaxBlob, digests that are not sha256 (checkAll)
 //
@@ -59,7 +62,7 @@ func ParseManifest(mediaType string, data []byte) (*v1.Manifest, error) {
 //	checkType("", dockerList, v1.MediaTypeImageIndex) → nil
 //	checkType(v1.MediaTypeImageIndex, v1.MediaTypeImageManifest, either of the two) → an error
 //
-// Errors: errSchema1, if one begins with dockerSchema1; any other type, naming it.
+// Errors: errSchema1, if one begins with dockerSchema1; any other type, naming it (cut).
 func checkType(outside, inside, want string) error {
 	return exercise.Unwritten("3.2")
 }
@@ -82,7 +85,8 @@ func ParseConfig(m *v1.Manifest, data []byte) (*v1.Image, error) {
 //
 //	Select(index of amd64, arm v6 and arm v7, {linux, arm, v8}) → that of arm v7
 //
-// Errors: ErrNotFound, with want (FormatPlatform) and the platforms that there are.
+// Errors: ErrNotFound, with want (FormatPlatform) and the platforms that there are, in
+// one short line.
 // May use: runs, normalize (one platform has many spellings: an entry's must be
 // brought to the one that runs uses), FormatPlatform, attestation, cut.
 func Select(index *v1.Index, want v1.Platform) (Descriptor, error) {

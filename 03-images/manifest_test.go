@@ -1,6 +1,7 @@
 package images
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -48,12 +49,19 @@ func TestParseManifest_OfOCIAndDocker(t *testing.T) {
 	}
 	_, err := ParseManifest(dockerManifest, dockerText())
 	check.NoError(t, "ParseManifest of Docker's, and its type outside", err)
+	m, err := ParseManifest("", manifestText(`"layers":[`, `"layers":[`+strings.Repeat(smallLayer, MaxLayers-2)))
+	check.NoError(t, "ParseManifest of as many layers as are allowed", err)
+	check.Equal(t, "layers, as many as are allowed", MaxLayers, len(m.Layers))
 }
+
+var smallLayer = `{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"` + string(digestOf(1)) + `","size":1},`
 
 func TestParseManifest_Refuses(t *testing.T) {
 	exercise.Need(t, "3.2")
 	deep := strings.Repeat("[", 100000) + strings.Repeat("]", 100000)
-	layer := `{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"` + string(digestOf(1)) + `","size":1},`
+	long := strings.Repeat("x\n", 1<<19)
+	longJSON := strings.ReplaceAll(long, "\n", `\n`)
+	const uncompared, whoReads, uncut = "what is said outside and inside is not compared (CVE-2021-41190)", "who reads it decides what it is (CVE-2021-41190)", "what a stranger wrote is repeated as it is"
 	cases := []struct {
 		what, outside string
 		text          []byte
@@ -65,11 +73,23 @@ func TestParseManifest_Refuses(t *testing.T) {
 		{"nothing", "", nil, "JSON", ""},
 		{"deep nesting", "", manifestText(`"config"`, `"annotations":`+deep+`,"config"`), "", ""},
 		{"schema 1", "", manifestText(`"schemaVersion":2`, `"schemaVersion":1`), "schema 1", ""},
-		{"one type inside, another outside", v1.MediaTypeImageIndex, manifestText(), "image.index", "what is said outside and inside is not compared (CVE-2021-41190)"},
+		{"no schema", "", manifestText(`"schemaVersion":2,`, ""), "schema 1", ""},
+		{"schema 3", "", manifestText(`"schemaVersion":2`, `"schemaVersion":3`), "schema 1", ""},
+		{"a schema of a million digits", "", manifestText(`"schemaVersion":2`, `"schemaVersion":`+strings.Repeat("9", 1<<20)), "JSON", ""},
+		{"one type inside, another outside", v1.MediaTypeImageIndex, manifestText(), "image.index", uncompared},
+		{"an index inside, a manifest outside", v1.MediaTypeImageManifest, manifestText("image.manifest.v1", "image.index.v1"), "image.index", uncompared},
+		{"a type outside of 1 MB", long, manifestText(), "x", uncut},
+		{"a type inside of 1 MB", "", manifestText("application/vnd.oci.image.manifest.v1+json", longJSON), "x", uncut},
 		{"schema 1 by its type", "application/vnd.docker.distribution.manifest.v1+prettyjws", manifestText(), "schema 1", ""},
 		{"an index", "", manifestText("image.manifest.v1", "image.index.v1"), "index", ""},
-		{"layers and manifests at once", "", manifestText(`"layers"`, `"manifests":[],"layers"`), "manifests", "who reads it decides what it is (CVE-2021-41190)"},
+		{"layers and manifests at once", "", manifestText(`"layers"`, `"manifests":[],"layers"`), "manifests", whoReads},
+		{"layers, and null as manifests", "", manifestText(`"layers"`, `"manifests":null,"layers"`), "manifests", whoReads},
+		{"manifests and no layers", "", manifestText(`"layers"`, `"manifests"`), "manifests", whoReads},
 		{"an artifact", "", manifestText("oci.image.config.v1", "cncf.helm.config.v1"), "artifact", ""},
+		{"a config of no type", "", manifestText("application/vnd.oci.image.config.v1+json", ""), "artifact", ""},
+		{"a config's type of 1 MB", "", manifestText("application/vnd.oci.image.config.v1+json", longJSON), "artifact", uncut},
+		{"a layer of no type", "", manifestText("application/vnd.oci.image.layer.v1.tar+gzip", ""), "layer 1", ""},
+		{"a layer's type of 1 MB", "", manifestText("application/vnd.oci.image.layer.v1.tar+gzip", longJSON), "layer 1", uncut},
 		{"an attestation", "", manifestText("application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.in-toto+json"), "in-toto", ""},
 		{"a foreign layer", "", manifestText("oci.image.layer.v1.tar+gzip", "docker.image.rootfs.foreign.diff.tar.gzip"), "layer 1", ""},
 		{"a nondistributable layer", "", manifestText("layer.v1.tar+zstd", "layer.nondistributable.v1.tar+zstd"), "layer 2", ""},
@@ -79,16 +99,28 @@ func TestParseManifest_Refuses(t *testing.T) {
 		{"a digest that is a path", "", manifestText(string(digestOf(2)), "sha256:../../../../etc/shadow"), "etc/shadow", "a digest is believed to be one"},
 		{"another algorithm", "", manifestText(string(digestOf(2)), "sha512:"+strings.Repeat("a", 128)), "sha512", ""},
 		{"no digest", "", manifestText(string(digestOf(0)), ""), "digest", ""},
-		{"10000 layers", "", manifestText(`"layers":[`, `"layers":[`+strings.Repeat(layer, 10000)), "10002", ""},
+		{"10000 layers", "", manifestText(`"layers":[`, `"layers":[`+strings.Repeat(smallLayer, 10000)), "10002", ""},
+		{"one layer more than is allowed", "", manifestText(`"layers":[`, `"layers":[`+strings.Repeat(smallLayer, MaxLayers-1)), fmt.Sprint(MaxLayers + 1), ""},
 	}
 	for _, c := range cases {
 		m, err := ParseManifest(c.outside, c.text)
 		check.True(t, "ParseManifest of "+c.what, err != nil && m == nil, check.Error(err), "an error and no manifest", check.Often(c.often != "", c.often))
 		check.ErrorHas(t, "ParseManifest of "+c.what, err, []string{c.says})
-		check.True(t, "its message", len(err.Error()) < 400 && !strings.Contains(err.Error(), "\n"), err.Error(), "one short line")
+		if c.says == "schema 1" {
+			check.ErrorIs(t, "ParseManifest of "+c.what, err, errSchema1)
+		}
+		shortLine(t, "its message, "+c.what, err)
 	}
 	_, err := ParseManifest("", manifestText("{\"schema", strings.Repeat(" ", 10<<20)+"{\"schema"))
 	check.ErrorIs(t, "ParseManifest of 10 MB", err, ErrTooLarge)
+}
+
+// shortLine: what a stranger wrote takes no more than a line of a terminal or a log.
+func shortLine(t *testing.T, did string, err error) {
+	t.Helper()
+	text := err.Error()
+	check.True(t, did, len(text) < 400 && !strings.Contains(text, "\n"), fmt.Sprintf("%d bytes, %d lines: %.40q…", len(text), 1+strings.Count(text, "\n"), text), "one short line",
+		check.Often(true, "what a stranger wrote is repeated as it is"))
 }
 
 func TestParseConfig_HasADiffIDForEachLayer(t *testing.T) {
@@ -104,11 +136,15 @@ func TestParseConfig_HasADiffIDForEachLayer(t *testing.T) {
 	check.Equal(t, "Cmd", []string{"sh"}, c.Config.Cmd)
 	for what, data := range map[string][]byte{
 		"one diff ID for two layers": text(digestOf(3)), "three": text(digestOf(1), digestOf(2), digestOf(3)), "none": []byte("{}"),
-		"a false one": text(digestOf(3), "sha256:../x"), "no JSON": []byte("x"), "10 MB": []byte(strings.Repeat(" ", 10<<20)),
+		"a false one": text(digestOf(3), "sha256:../x"), "no JSON": []byte("x"),
+		"a time of 1 MB": []byte(`{"created":"` + strings.Repeat("y", 1<<20) + `"}`),
 	} {
 		_, err := ParseConfig(m, data)
 		check.ErrorHas(t, "ParseConfig with "+what, err, []string{"config"}, check.Often(strings.Contains(what, "diff ID"), "layers and diff IDs are not counted against each other"))
+		shortLine(t, "its message", err)
 	}
+	_, err = ParseConfig(m, append(text(digestOf(3), digestOf(4)), bytes.Repeat([]byte(" "), 10<<20)...))
+	check.ErrorIs(t, "ParseConfig of 10 MB", err, ErrTooLarge)
 }
 
 func indexOf(entries ...string) *v1.Index {
@@ -168,6 +204,12 @@ func TestSelect_ThePlatform(t *testing.T) {
 		}
 		check.Equal(t, did, c.of[c.is], got, check.Often(c.why != "", c.why))
 	}
+	want := v1.Platform{OS: "linux", Architecture: "s390x"}
+	_, err := Select(indexOf("linux/riscv64", "windows/amd64"), want)
+	check.ErrorHas(t, "Select of an index without the platform", err, []string{"linux/s390x", "linux/riscv64", "windows/amd64"})
+	_, err = Select(indexOf("linux/"+strings.Repeat("x\n", 1<<19)), want)
+	check.ErrorIs(t, "Select, a platform's name is 1 MB", err, ErrNotFound)
+	shortLine(t, "Select's message, a platform's name is 1 MB", err)
 	t.Run("as containerd", selectsAsContainerd)
 }
 

@@ -45,7 +45,7 @@ func (s *Store) LayerPath(chain digest.Digest) (string, error) {
 // empty folder and puts into it what the layer changes; it may take long, and
 // LayerPath does not find the layer before AddLayer returns. What fill says of folders
 // that no entry named is mended by inherit from the layers below, so the parent ("": none)
-// must be there when fill returns.
+// must be there when fill returns, and need not be before.
 //
 // The layer is whole or not there, however this ends: it grows beside its place, in
 // layers/HEX.new, and takes its place by one rename. What a killed process left there,
@@ -54,7 +54,8 @@ func (s *Store) LayerPath(chain digest.Digest) (string, error) {
 //
 // Two processes that want the same do the work once: the second waits for the lock,
 // layers/HEX.lock, until ctx ends, and finds the layer. The lock's file is removed
-// once the layer is there.
+// once the layer is there, before the lock is given back, by each who had to wait for
+// it too (lock makes it anew); after an error it stays.
 //
 // Errors: fill's; ErrNotFound if the parent is not there; ctx.Err(); a digest that
 // checkDigest refuses.
@@ -73,7 +74,9 @@ func (s *Store) AddLayer(ctx context.Context, chain, parent digest.Digest, fill 
 func (sn *Snapshot) Mount(target string) error { return exercise.Unwritten("3.5") }
 
 // MountReadonly mounts a layer and those below it, MS_RDONLY and MS_NODEV. Overlay
-// wants two layers where nothing is written to: layers/empty is always the lowest.
+// wants two layers where nothing is written to: layers/empty is always the lowest, so
+// the tree's root is as the topmost layer's. Of "" there is no tree: the mount of the
+// empty one alone fails (EINVAL).
 //
 // Errors: as Mount's.
 func (s *Store) MountReadonly(chain digest.Digest, target string) error {

@@ -46,8 +46,7 @@ func TestOverlayOptions(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 25))
 	check.NoError(t, "make a folder", os.Mkdir(dir, 0o755))
 	many := slices.Repeat([]string{dir}, os.Getpagesize()/100)
-	descriptors := func() int { return len(strings.Fields(list(t, "/proc/self/fd"))) }
-	open := descriptors()
+	open := descriptors(t)
 	got, done, err := overlayOptions(many, dir, dir)
 	did := fmt.Sprintf("overlayOptions of %d layers", len(many))
 	check.NoError(t, did, err)
@@ -56,11 +55,25 @@ func TestOverlayOptions(t *testing.T) {
 	check.True(t, did, fi.IsDir() && len(got) < os.Getpagesize(), fmt.Sprint(len(got), " bytes"), "less than a page",
 		check.Often(true, "mount(2) reads one page of data and no more"))
 	done()
-	check.Equal(t, "descriptors open after "+did+" and done", open, descriptors(), check.Often(true, "the layers' descriptors are never closed"))
+	check.Equal(t, "descriptors open after "+did+" and done", open, descriptors(t), check.Often(true, "the layers' descriptors are never closed"))
+	for n, short := range map[int]bool{os.Getpagesize() - 1: false, os.Getpagesize(): true} {
+		left, lower := n-len("userxattr,lowerdir="), []string(nil)
+		for ; left > 2500; left -= 2000 { // names may have as many slashes as they like
+			lower = append(lower, dir+strings.Repeat("/", 1999-len(dir)))
+		}
+		lower = append(lower, dir+strings.Repeat("/", left-len(dir)))
+		got, done, err := overlayOptions(lower, "", "")
+		did := fmt.Sprintf("overlayOptions of folders whose names give %d bytes", n)
+		check.NoError(t, did, err)
+		done()
+		check.True(t, did, strings.Contains(got, "=/proc/") == short, got[:min(len(got), 60)]+"…",
+			map[bool]string{false: "their names, which fit into a page", true: "descriptors: a page ends in a zero byte"}[short])
+	}
 	if os.Getpagesize() == 4096 { // a larger one takes more descriptors than a process may have
 		_, _, err = overlayOptions(slices.Repeat(many, 8), "", "")
 		check.ErrorIs(t, "overlayOptions of more layers than fit into a page", err, ErrTooLarge)
-		check.Equal(t, "descriptors open after that", open, descriptors(), check.Often(true, "what was opened stays open after an error"))
+		check.ErrorHas(t, "overlayOptions of more layers than fit into a page", err, []string{fmt.Sprint(8*len(many), " layers")})
+		check.Equal(t, "descriptors open after that", open, descriptors(t), check.Often(true, "what was opened stays open after an error"))
 	}
 }
 
@@ -88,13 +101,30 @@ func TestAddLayer_WholeOrNotThere(t *testing.T) {
 		check.ErrorIs(t, "LayerPath while the layer is filled", visible, ErrNotFound, check.Often(true, "it grows under its last name"))
 		_, err = s.LayerPath(chainOf("base"))
 		check.ErrorIs(t, "LayerPath after fill failed", err, ErrNotFound)
+		check.Equal(t, "what is left in layers/ after fill failed", chainOf("base").Encoded()+".lock empty", list(t, s.Path("layers")),
+			check.Often(!strings.Contains(list(t, s.Path("layers")), ".lock"), "the lock's file is removed after an error: who waits for it and who comes then have a lock each"))
 	}
 	putFile(t, s.Path("layers", chainOf("base").Encoded()+".new", "fs", "half"), "by a process that was killed")
 	addLayer(t, s, "base", "", files(t, "etc/passwd"))
 	dir, err := s.LayerPath(chainOf("base"))
 	check.NoError(t, "LayerPath", err)
+	check.Equal(t, "what is in layers/", chainOf("base").Encoded()+" empty", list(t, s.Path("layers")), check.Often(strings.Contains(list(t, s.Path("layers")), ".lock"), "the lock's file is never removed"))
 	check.Equal(t, "the layer's files", "etc", list(t, dir), check.Often(strings.Contains(list(t, dir), "half"), "what a killed process left is built upon"))
 	addLayer(t, s, "base", "", func(string) Applied { t.Error("fill is called for a layer that is there"); return Applied{} })
+
+	err = s.AddLayer(t.Context(), chainOf("child"), chainOf("parent"), func(string) (Applied, error) {
+		addLayer(t, s, "parent", "", files(t, "etc/passwd"))
+		return Applied{}, nil
+	})
+	check.NoError(t, "AddLayer while the layer below is added, too", err,
+		check.Often(errors.Is(err, ErrNotFound), "the layers below are asked for before fill has returned: layers could not be unpacked at once"))
+	err = s.AddLayer(t.Context(), chainOf("escaping"), chainOf("parent"), func(string) (Applied, error) { return Applied{Implicit: []string{"../x"}}, nil })
+	check.ErrorHas(t, "AddLayer with a folder outside", err, []string{"../x"})
+	_, err = s.LayerPath(chainOf("escaping"))
+	check.ErrorIs(t, "LayerPath after folders could not be mended", err, ErrNotFound, check.Often(true, "folders are mended when the layer has its name already: others see them as they are not"))
+	for _, name := range []string{"child", "parent"} {
+		check.NoError(t, "remove a layer", removeTree(s.layer(chainOf(name))))
+	}
 
 	err = s.AddLayer(t.Context(), chainOf("orphan"), chainOf("nowhere"), func(string) (Applied, error) { return Applied{}, nil })
 	check.ErrorIs(t, "AddLayer on a layer that is not there", err, ErrNotFound)
@@ -150,6 +180,8 @@ func TestAddLayer_OnceForAll(t *testing.T) {
 		out, _ := check.Within(t, "AddLayer in four processes at once", "their end", func() (string, error) { return <-outputs, nil })
 		said += out
 	}
+	check.Equal(t, "what is in layers/ after four processes added one layer at once", chainOf("slow").Encoded()+" empty", list(t, s.Path("layers")),
+		check.Often(strings.Contains(said, "filled"), "who waited for the lock made its file anew, and leaves it there"))
 	check.Equal(t, "what four processes did that add one layer at once", "filled\n", said,
 		check.Often(strings.Count(said, "filled") > 1, "each unpacks for itself: whether it is there must be asked again under the lock"))
 
@@ -232,8 +264,16 @@ func mountFewOrMany(t *testing.T) {
 	putFile(t, tree+"/file", "")
 	check.Equal(t, "Upper of a snapshot on nothing", "file", list(t, sn.Upper()))
 
-	one := addLayer(t, s, "one", "", files(t, "file"))
-	check.Equal(t, "/ of one layer", "file", list(t, mounted(t, func(target string) error { return s.MountReadonly(one, target) })))
+	one := addLayer(t, s, "one", "", func(dir string) Applied {
+		check.NoError(t, "chmod", os.Chmod(dir, 0o711))
+		return files(t, "file")(dir)
+	})
+	ro := mounted(t, func(target string) error { return s.MountReadonly(one, target) })
+	check.Equal(t, "/ of one layer", "file", list(t, ro))
+	fi, err := os.Stat(ro)
+	check.NoError(t, "stat", err)
+	check.Equal(t, "the mode of / of one layer", "drwx--x--x", fi.Mode().String(), check.Often(true, "the empty layer lies on top: the root of the tree is its root"))
+	check.ErrorIs(t, "MountReadonly of nothing", s.MountReadonly("", t.TempDir()), unix.EINVAL)
 
 	parent := "one"
 	for i := range MaxLayers - 1 {
@@ -245,9 +285,9 @@ func mountFewOrMany(t *testing.T) {
 	check.NoError(t, "Prepare", err)
 	tree = mounted(t, sn.Mount)
 	check.Equal(t, fmt.Sprintf("files in %d layers", MaxLayers), MaxLayers-1, len(strings.Fields(list(t, tree+"/dir"))))
-	fds := len(strings.Fields(list(t, "/proc/self/fd")))
+	fds := descriptors(t)
 	mounted(t, func(target string) error { return s.MountReadonly(chainOf(parent), target) })
-	check.Equal(t, "descriptors open after a mount", fds, len(strings.Fields(list(t, "/proc/self/fd"))), check.Often(true, "the layers' descriptors are never closed"))
+	check.Equal(t, "descriptors open after a mount", fds, descriptors(t), check.Often(true, "the layers' descriptors are never closed"))
 	addLayer(t, s, "toomany", parent, files(t))
 	err = s.MountReadonly(chainOf("toomany"), t.TempDir())
 	check.ErrorHas(t, "MountReadonly of one more", err, []string{"200 layers"})

@@ -37,7 +37,8 @@ type live struct {
 	steps  map[string]bool        // files of cache/
 }
 
-// addLayers adds a layer and those below it.
+// addLayers adds a layer and those below it, down to one that is there already:
+// whatever is in layers has those below it there too.
 func (l live) addLayers(s *Store, chain digest.Digest) {
 	for checkDigest(chain) == nil && !l.layers[chain] {
 		l.layers[chain] = true
@@ -45,7 +46,8 @@ func (l live) addLayers(s *Store, chain digest.Digest) {
 	}
 }
 
-// children returns what a blob refers to, and adds the layers of a config to l.
+// children returns what a blob refers to, and adds the layers of a config to l,
+// with what really is below them: a stranger's config may name another image's.
 //
 // What a blob is, its bytes say and not who refers to it: an image could call
 // another one's manifest its layer, and would have it marked without what hangs on
@@ -70,7 +72,7 @@ func (s *Store) children(l live) func(Descriptor) ([]Descriptor, error) {
 		}
 		json.Unmarshal(data, &config)
 		for _, chain := range ChainIDs(config.RootFS.DiffIDs) {
-			l.layers[chain] = true
+			l.addLayers(s, chain)
 		}
 		return append(append(any.Layers, any.Manifests...), any.Config), nil
 	}

@@ -3,13 +3,16 @@ package build
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 
 	images "coracle/03-images"
 	"coracle/internal/check"
@@ -85,6 +88,10 @@ CMD ["/x/two"]
 	_, err := store.Image("docker.io/library/made:latest", images.HostPlatform())
 	check.NoError(t, "the image by its name", err)
 	check.Equal(t, "snapshots that are left", "[lock]", dirNames(t, store.Path("active")), check.Often(true, "the snapshot of a step is not removed"))
+	err = fails(t, store, "# a comment\nFROM none\n", "")
+	check.ErrorHas(t, "Build on an image that is not there", err, []string{"Dockerfile:2: FROM none"}, check.Often(err != nil, "the error of base knows no line; b.File.at does"))
+	err = fails(t, store, "FROM scratch\nADD none /\n", folder(t, nil))
+	check.ErrorHas(t, "Build with an ADD of what is not there", err, []string{"Dockerfile:2: ADD: "}, check.Often(err != nil, "a step is called by its Kind, which is COPY for ADD too; Name() is as it was written"))
 }
 
 func TestBuild_StagesAndRun(t *testing.T) {
@@ -106,15 +113,24 @@ COPY --from=build /src /data
 	check.Equal(t, "/data/HELLO", "-rw-r--r-- HELLO\n", files["/data/HELLO"])
 	check.Equal(t, "/data/hello, which RUN removed", "", files["/data/hello"])
 	check.Equal(t, "steps that ran", 4, b.Ran, check.Often(strings.Contains(said(b), "exit 7"), "a stage that nothing needs is built"))
-	err := fails(t, store, "FROM base\nRUN echo before; exit 7\n", "")
+	_, img = build(t, store, text, dir, func(b *Builder) { b.Target = "build" })
+	check.Equal(t, "layers of the target build", 4, len(img.Layers), check.Often(true, "b.Target is not asked for: the last stage is built, whatever was wanted"))
+	b = builder(t, store, "FROM base\nRUN echo before; exit 7\n", "")
+	_, err := within(t, b, "")
+	check.Equal(t, "what is said of RUN echo before; exit 7", "Dockerfile:2: RUN echo before; exit 7\nbefore\n", said(b),
+		check.Often(!strings.Contains(said(b), "Dockerfile:2:"), "nobody hears which steps there are (b.say)"),
+		check.Often(strings.Contains(said(b), "(cached)"), "say is told something else than what is done"),
+		check.Often(true, "a step is told of after its work: who waits does not know for what"))
 	check.ErrorHas(t, "Build with RUN exit 7", err, []string{"Dockerfile:2: RUN: exit status 7"})
 	check.Equal(t, "snapshots after a failure", "[lock]", dirNames(t, store.Path("active")), check.Often(true, "the snapshot of a failed step is not removed"))
 	for _, how := range []string{"done", "cached"} {
-		_, img = build(t, store, "FROM base\nRUN true\nRUN touch /x && rm /x\nLABEL a=b\n", "")
+		b, img = build(t, store, "FROM base\nRUN true\nRUN touch /x && rm /x\nLABEL a=b\n", "")
 		check.Equal(t, "layers of RUNs that change nothing, "+how, 1, len(img.Layers), check.Often(true, "an empty layer is kept"))
 		history := img.Config.History
 		check.True(t, "EmptyLayer in the history of a RUN that changes nothing, "+how, history[len(history)-2].EmptyLayer, "false", "true",
 			check.Often(true, "EmptyLayer is forgotten: docker counts on as many entries without it as there are layers"))
+		check.Equal(t, "steps that ran with RUNs that change nothing, "+how, map[string]int{"done": 2, "cached": 0}[how], b.Ran,
+			check.Often(true, "no layer is taken for not there: a step that changed nothing runs each time"))
 	}
 	err = fails(t, store, "FROM base\nRUN exit 7\n", "")
 	err2 := fails(t, store, "FROM base\nRUN exit 7\n", "")
@@ -129,6 +145,11 @@ func TestBuild_SecondTimeNothingRuns(t *testing.T) {
 	dir := folder(t, map[string]string{"f": "1", "ignored": "a", ".dockerignore": "ignored"})
 	b, first := build(t, store, text, dir)
 	check.Equal(t, "steps that ran at first", 3, b.Ran)
+	check.Equal(t, "steps that are called cached at first", 0, strings.Count(said(b), "(cached)"))
+	b, img := build(t, store, text, dir)
+	check.Equal(t, "steps that are called cached the second time", 3, strings.Count(said(b), "(cached)"),
+		check.Often(!strings.Contains(said(b), "Dockerfile:3:"), "nobody hears which steps there are (b.say)"),
+		check.Often(true, "say is told something else than what is done"))
 	again := func(what string, ran int, text string, set ...func(*Builder)) *images.Image {
 		t.Helper()
 		b, img := build(t, store, text, dir, set...)
@@ -137,7 +158,7 @@ func TestBuild_SecondTimeNothingRuns(t *testing.T) {
 			check.Often(b.Ran < ran, "the key has not all in it that counts"))
 		return img
 	}
-	img := again("nothing changed", 0, text)
+	img = again("nothing changed", 0, text)
 	check.Equal(t, "the image of the second build", first.Manifest.Digest, img.Manifest.Digest)
 	now := time.Now().Add(time.Hour)
 	check.NoError(t, "touch", os.Chtimes(dir+"/f", now, now))
@@ -156,16 +177,31 @@ func TestBuild_SecondTimeNothingRuns(t *testing.T) {
 	check.NoError(t, "write", os.WriteFile(dir+"/f", []byte("2"), 0o755))
 	again("other content", 2, text)
 	again("a network", 1, text, func(b *Builder) { b.Offline = false })
-	again("no cache", 3, text, func(b *Builder) { b.NoCache = true })
+	anew := again("no cache", 3, text, func(b *Builder) { b.NoCache = true })
+	img = again("nothing changed after no cache", 0, text)
+	check.Equal(t, "the image then", anew.Manifest.Digest, img.Manifest.Digest, check.Often(true, "what is done with NoCache is not remembered: the old result comes back"))
 	again("another epoch", 3, text, func(b *Builder) { b.Epoch = time.Unix(1e9, 0) })
+
+	b, _ = build(t, store, strings.Replace(text, "WORKDIR", "RUN true\nWORKDIR", 1), dir)
+	check.Equal(t, "steps that ran with one before them that changes nothing", 4, b.Ran,
+		check.Often(true, "a step that changed nothing does not move the key"))
 
 	// A stage that was built anew and came to the same file is the same to COPY --from.
 	stages := "FROM base AS a\nRUN echo same > /f # %\nFROM base\nCOPY --from=a /f /\nRUN cat /f > /g\n"
 	build(t, store, stages, "")
 	again("a stage that gives the same file", 1, strings.Replace(stages, "%", "2", 1))
 
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // or the collector closes what nobody closed
+	open := len(strings.Fields(dirNames(t, "/proc/self/fd")))
+	build(t, store, stages, "")
+	check.Equal(t, "open files after a build with COPY --from", open, len(strings.Fields(dirNames(t, "/proc/self/fd"))),
+		check.Often(true, "what open found is not closed, and stays mounted"))
+
 	check.NoError(t, "remove the cache", errors.Join(os.RemoveAll(store.Path("cache")), os.Mkdir(store.Path("cache"), 0o700)))
-	again("an empty cache", 3, text)
+	img = again("an empty cache", 3, text)
+	check.NoError(t, "remove a layer", os.Remove(store.Path("blobs", "sha256", img.Layers[len(img.Layers)-1].Digest.Encoded())))
+	b, _ = build(t, store, text, dir)
+	check.Equal(t, "steps that ran with a cached layer gone", 1, b.Ran, check.Often(b.Ran == 0, "what Cached returns is used, and its error is not looked at"))
 }
 
 // Collect waits for a build: what it made has no name before its end. A build ends
@@ -173,25 +209,48 @@ func TestBuild_SecondTimeNothingRuns(t *testing.T) {
 func TestBuild_HoldsTheStore(t *testing.T) {
 	exercise.Need(t, "3.9", "3.8", "3.1", "3.2", "3.3", "3.4", "3.5", "1.1", "1.2", "1.3", "1.4", "1.5", "1.8", "1.9")
 	store := storeWithBase(t)
+	const soon = 20 * time.Millisecond
+	try := func(take func(context.Context) (func(), error), wait time.Duration) error {
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		defer cancel()
+		unlock, err := take(ctx)
+		if err == nil {
+			unlock()
+		}
+		return err
+	}
 	b := builder(t, store, "FROM base\nRUN echo started\n", "")
-	var held error
+	var alone, share error
 	b.Out = writerFunc(func(p []byte) {
 		if strings.HasPrefix(string(p), "started") {
-			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
-			defer cancel()
-			var unlock func()
-			if unlock, held = store.Alone(ctx); held == nil {
-				unlock()
-			}
+			alone, share = try(store.Alone, soon), try(store.Share, check.Deadline)
 		}
 	})
 	_, err := b.Build(t.Context(), "")
 	check.NoError(t, "Build", err)
-	check.ErrorIs(t, "Alone, while a RUN runs", held, context.DeadlineExceeded,
-		check.Often(held == nil, "the store is not held (Share) until the image has its name: a Collect takes the layers away"))
-	unlock, err := check.Within(t, "Alone after a build", "the lock", func() (func(), error) { return store.Alone(t.Context()) }, check.Often(true, "the store is never given back"))
-	check.NoError(t, "Alone after a build", err)
-	unlock()
+	check.ErrorIs(t, "Alone, while a RUN runs", alone, context.DeadlineExceeded, check.Often(alone == nil, notHeld))
+	check.NoError(t, "Share, while a RUN runs", share, check.Often(true, "Alone is taken for Share: two builds, or a pull, wait for each other"))
+
+	index, err := os.OpenFile(store.Path("index.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	check.NoError(t, "open index.lock", err)
+	defer index.Close()
+	check.NoError(t, "lock the names, so that Build waits before it gives one", unix.Flock(int(index.Fd()), unix.LOCK_EX))
+	blobs := func() int { return len(strings.Fields(dirNames(t, store.Path("blobs", "sha256")))) }
+	before, named := blobs(), make(chan error, 1)
+	b = builder(t, store, "FROM base\nLABEL a=b\n", "")
+	go func() {
+		_, err := b.Build(t.Context(), "docker.io/library/made:latest")
+		named <- err
+	}()
+	check.Eventually(t, "Build", "config and manifest of an image", func() bool { return blobs() >= before+2 })
+	check.ErrorIs(t, "Alone, before the image has its name", try(store.Alone, soon), context.DeadlineExceeded, check.Often(true, notHeld))
+	index.Close()
+	_, err = check.Within(t, "Build", "its end, once it can give the name", func() (int, error) { return 0, <-named })
+	check.NoError(t, "Build", err)
+	for _, text := range []string{"FROM base\n", "FROM none\n", "FROM base\nRUN false\n"} {
+		within(t, builder(t, store, text, ""), "")
+		check.NoError(t, fmt.Sprintf("Alone after Build of %q", text), try(store.Alone, check.Deadline), check.Often(true, "the store is not given back, however the build ends"))
+	}
 
 	stop := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -204,11 +263,17 @@ func TestBuild_HoldsTheStore(t *testing.T) {
 	_, err = check.Within(t, "Build whose context ends", "its end", func() (images.Descriptor, error) { return b.Build(ctx, "") })
 	check.ErrorIs(t, "Build whose context ends", err, stop)
 	check.Equal(t, "snapshots after it", "[lock]", dirNames(t, store.Path("active")))
-	b = builder(t, store, "FROM scratch\nWORKDIR /w\n", "")
-	_, err = b.Build(ctx, "")
-	check.ErrorIs(t, "Build whose context ended before", err, stop, check.Often(err == nil, "nobody looks at the context between two steps"))
-	check.Equal(t, "steps that ran then", 0, b.Ran)
+	build(t, store, "FROM base\nRUN echo cached\n", "")
+	for _, text := range []string{"FROM scratch\nWORKDIR /w\n", "FROM base\nRUN echo cached\n", "FROM base\nLABEL a=b\n"} {
+		b = builder(t, store, text, "")
+		_, err = b.Build(ctx, "")
+		check.ErrorIs(t, fmt.Sprintf("Build of %q whose context ended before", text), err, stop,
+			check.Often(err == nil, "nobody looks at the context between two steps, and before the image is named"))
+		check.Equal(t, "what is said of steps then", "", said(b), check.Often(true, "nobody looks at the context before a step: all that are cached are gone through"))
+	}
 }
+
+const notHeld = "the store is not held (Share) until the image has its name: a Collect takes the layers away"
 
 type writerFunc func([]byte)
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -117,7 +118,7 @@ func (b *Builder) base(ctx context.Context, st *Stage) (State, error) {
 			return State{}, err
 		}
 		s := *parent
-		s.Layers = s.Layers[:len(s.Layers):len(s.Layers)]
+		s.Layers = slices.Clip(s.Layers)
 		return s, nil
 	}
 	if st.Base == Scratch {
@@ -160,6 +161,7 @@ func (b *Builder) image(ctx context.Context, name string, p v1.Platform) (*State
 	for i, l := range img.Layers {
 		s.Layers = append(s.Layers, Layer{l, img.Config.RootFS.DiffIDs[i]})
 	}
+	s.Layers = slices.Clip(s.Layers) // two stages append to it
 	s.Key = BaseKey(s.Chain(), p, b.epoch().Unix())
 	if b.others == nil {
 		b.others = map[string]*State{}

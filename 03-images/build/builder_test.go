@@ -41,6 +41,21 @@ func TestBuild_TwiceTheSame(t *testing.T) {
 		check.Often(true, "a time, or the order of a folder, comes into a layer or the config"))
 }
 
+// Two stages that begin with one image do not write into each other's list of layers.
+func TestBuild_TwoStagesOnOneImage(t *testing.T) {
+	exercise.NeedAll(t)
+	sandbox.Need(t)
+	store := emptyStore(t)
+	dir := folder(t, map[string]string{"a": "1", "b": "2"})
+	build(t, store, "FROM scratch\nCOPY a /1\nCOPY a /2\nCOPY a /3\n", dir) // an append leaves room for a fourth
+	_, img := build(t, store, "FROM made AS one\nCOPY a /a\nFROM made AS two\nCOPY b /b\nFROM one\nCOPY --from=two /b /from\n", dir)
+	check.Equal(t, "layers of an image on the first of two stages", 5, len(img.Layers))
+	files := listFiles(t, store, img)
+	check.Equal(t, "/a, of the first stage", "-rw-r--r-- 1", files["/a"])
+	check.Equal(t, "/b, of the second stage", "", files["/b"])
+	check.Equal(t, "/from, copied from the second stage", "-rw-r--r-- 2", files["/from"])
+}
+
 // The config is what image-spec and Docker write, no more.
 func TestBuild_ConfigHasDockersFields(t *testing.T) {
 	exercise.NeedAll(t)

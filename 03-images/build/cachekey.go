@@ -22,11 +22,11 @@ import (
 // for BuildKit (docs.docker.com, "Build cache invalidation"; docs/dev/solver.md):
 //   - all steps before it, through the parent's key, in their order;
 //   - which kind of step it is: a WORKDIR is no RUN of the same folder and user;
-//   - of a RUN what the program is told: Args, Env, Dir, User, the name and text of
-//     the Script that came with it, and Offline. Not what it reads from there: an
-//     apt-get update is not done anew because it is Tuesday;
-//   - of a COPY where it goes (Dest, whose slash at the end counts), Chown, Chmod
-//     (none is not mode 000), Unpack, names and texts of the Files that came with it,
+//   - of a RUN what the program is told: Args and Env in their order, Dir, User, the
+//     name and text of the Script that came with it, and Offline. Not what it reads from
+//     there: an apt-get update is not done anew because it is Tuesday;
+//   - of a COPY where it goes (Dest, whose slash at the end counts), Chown, Chmod with
+//     all its bits (none is not mode 000), Unpack, names and texts of the Files that came with it,
 //     and what is copied, as a checksum for each source: names, modes, owners and
 //     content. Not how the sources are called in the Dockerfile (Sources, FromStage,
 //     FromImage, Exclude), and no times: a fresh clone of a repository has new times;
@@ -35,7 +35,8 @@ import (
 //
 // Two different steps must not come to the same text before it is hashed: ["a b"] is
 // not ["a" "b"], and a word may hold any byte, also a quote, or one that is no UTF-8.
-// fmt's %q is one way to be sure; it sorts the keys of a map, too.
+// That goes for any two fields, of entries and here-documents, too. fmt's %q is one way
+// to be sure; it also sorts the keys of a map.
 //
 // The types are given: Step, Kind and Inline in step.go, Entry in tree.go.
 //
@@ -60,13 +61,16 @@ func BaseKey(chain digest.Digest, platform v1.Platform, epoch int64) digest.Dige
 func Key(parent digest.Digest, s *Step, contents []digest.Digest) digest.Digest { return "" }
 
 // Checksum returns the sha256 digest of a source: of each entry its path, mode, owner
-// and group, attributes (Xattrs), where a link leads, and what is in a file. The
-// entries come in the same order each time, a folder's own first.
+// and group, attributes (Xattrs), where a link leads, and what is in a file. Not where
+// below the tree it was found (name). The entries come in the same order each time, a
+// folder's own first.
 //
 // open opens an entry; only files (Mode.IsRegular) are opened, one at a time, and each
-// is closed again. Nothing may be kept in memory that grows with a file: a read asks
-// for 4 MiB at most. Bytes that move from the end of one file to the begin of the next
-// give another checksum.
+// is closed again; what Close says does not matter, all was read by then (what a read
+// may bring: io.Reader). Nothing may be kept in memory that grows with a file: a read
+// asks for 4 MiB at most. Bytes that move from the end of one file to the begin of the
+// next give another checksum. A file may hold anything, also the text that you hash for
+// the next entry.
 //
 // Errors: the first that entries, open or a read give, so that errors.Is finds it.
 // Half a file has no checksum.

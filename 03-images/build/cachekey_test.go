@@ -6,8 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -49,9 +51,13 @@ func TestKey_KnowsWhatCounts(t *testing.T) {
 		{"a byte more that is no letter", func(s *Step) { s.Args[2] = "make\xff" }},
 		{"the value of a variable", func(s *Step) { s.Env[0] = "A=2" }},
 		{"a variable for an argument", func(s *Step) { s.Args, s.Env = append(s.Args, s.Env[0]), s.Env[1:] }},
+		{"one variable for two, a space between", func(s *Step) { s.Env = []string{"A=1 B=2"} }},
 		{"the folder", func(s *Step) { s.Dir = "/" }},
+		{"a letter of the user for one of the folder", func(s *Step) { s.Dir, s.User = "/srcj", "oe" }},
 		{"the user", func(s *Step) { s.User = "" }},
 		{"the script", func(s *Step) { s.Script = &Inline{"EOF", "#!/bin/sh\nexit\n"} }},
+		{"the script's name", func(s *Step) { s.Script.Name = "END" }},
+		{"a letter of the script's name for one of its text", func(s *Step) { s.Script = &Inline{"EOF#", "!/bin/sh\n"} }},
 		{"no script", func(s *Step) { s.Script = nil }},
 		{"no network", func(s *Step) { s.Offline = true }},
 		{"a WORKDIR of the same folder and user", func(s *Step) { s.Kind = Workdir }},
@@ -62,17 +68,31 @@ func TestKey_KnowsWhatCounts(t *testing.T) {
 			check.Often(strings.Contains(c.what, " for "), "what is hashed runs together: two steps come to one text"),
 			check.Often(true, "only the command is hashed, and it is not all that a program depends on"))
 	}
-	odd, odder := runStep(), runStep()
-	odd.Args[2], odder.Args[2] = "make\xff", "make\xfe"
-	check.True(t, "Keys of two RUNs with bytes that are no letters", Key(parentKey, &odd, nil) != Key(parentKey, &odder, nil), "one key", "two",
-		check.Often(true, "JSON and runes make one letter of all bytes that are none"))
+	for what, put := range map[string]func(s *Step, text string){
+		"an argument":            func(s *Step, text string) { s.Args = []string{text} },
+		"a variable":             func(s *Step, text string) { s.Env = []string{text} },
+		"a script":               func(s *Step, text string) { s.Script = &Inline{"EOF", text} },
+		"COPY's destination":     func(s *Step, text string) { s.Kind, s.Dest = Copy, text },
+		"COPY's here-document":   func(s *Step, text string) { s.Kind, s.Files = Copy, []Inline{{"EOF", text}} },
+		"a WORKDIR":              func(s *Step, text string) { s.Kind, s.Dir = Workdir, text },
+		"the name of a document": func(s *Step, text string) { s.Kind, s.Files = Copy, []Inline{{text, ""}} },
+	} {
+		odd, odder := runStep(), runStep()
+		put(&odd, "make\xff")
+		put(&odder, "make\xfe")
+		check.True(t, "Keys of two bytes that are no letters, in "+what, Key(parentKey, &odd, nil) != Key(parentKey, &odder, nil), "one key", "two",
+			check.Often(true, noLetters))
+	}
 	cp := copyStep()
 	for _, c := range []change{
 		{"another destination", func(s *Step) { s.Dest = "/opt/" }},
-		{"a file's name for a folder's", func(s *Step) { s.Dest = "/app" }},
+		{"no slash at its end", func(s *Step) { s.Dest = "/app" }},
+		{"a letter of the owner for one of the destination", func(s *Step) { s.Dest, s.Chown = "/app/1", ":2" }},
 		{"another owner", func(s *Step) { s.Chown = "" }},
 		{"the sources' modes", func(s *Step) { s.Chmod = nil }},
 		{"mode 000", func(s *Step) { s.Chmod = new(fs.FileMode) }},
+		{"mode 4755 and not 755", func(s *Step) { *s.Chmod |= fs.ModeSetuid }},
+		{"a letter of a here-document's name for one of its text", func(s *Step) { s.Files = []Inline{{"EOFt", "ext"}} }},
 		{"a here-document's text", func(s *Step) { s.Files[0].Data = "other" }},
 		{"a here-document's name", func(s *Step) { s.Files[0].Name = "other" }},
 		{"an archive unpacked", func(s *Step) { s.Unpack = true }},
@@ -80,8 +100,14 @@ func TestKey_KnowsWhatCounts(t *testing.T) {
 		s := copyStep()
 		c.make(&s)
 		check.True(t, "Key of a COPY with "+c.what, Key(parentKey, &s, twoContents) != Key(parentKey, &cp, twoContents), "the key it had", "another",
+			check.Often(strings.Contains(c.what, " for "), "what is hashed runs together: two steps come to one text"),
+			check.Often(strings.Contains(c.what, "4755"), "Perm is nine bits: set-user-ID, set-group-ID and sticky are not among them"),
 			check.Often(true, "only what is copied is hashed, and not where to and whose it becomes"))
 	}
+	none, zero := copyStep(), copyStep()
+	none.Chmod, zero.Chmod = nil, new(fs.FileMode)
+	check.True(t, "Key of a COPY with --chmod=000 and of one without", Key(parentKey, &none, nil) != Key(parentKey, &zero, nil), "one key", "two",
+		check.Often(true, "a mode that is not given is taken for mode 000"))
 	at := Step{Kind: Workdir, Dir: "/w", User: "joe"}
 	for what, other := range map[string]Step{"folder": {Kind: Workdir, Dir: "/v", User: "joe"}, "user": {Kind: Workdir, Dir: "/w"}} {
 		check.True(t, "Key of a WORKDIR with another "+what, Key(parentKey, &other, nil) != Key(parentKey, &at, nil), "the key it had", "another")
@@ -128,16 +154,25 @@ func TestKey_KnowsAllStepsBefore(t *testing.T) {
 	check.Equal(t, "Key of the same step on the same parent", one, Key(parentKey, &s, nil),
 		check.Often(true, "the key changes from call to call: a map or a time is in it"))
 	check.NoError(t, "the key as a digest", one.Validate())
+	s.Env, s.Files = []string{"B=2", "A=1"}, []Inline{{"b", ""}, {"a", ""}}
+	two := slices.Clone(twoContents)
+	for _, s.Kind = range []Kind{Run, Copy, Workdir} {
+		Key(parentKey, &s, two)
+		check.True(t, "Env, Files and contents after Key of a "+string(s.Kind), s.Env[0] == "B=2" && s.Files[0].Name == "b" && slices.Equal(two, twoContents),
+			"in another order", "as they were", check.Often(true, "slices.Sort sorts the step's own list, and the program gets it so"))
+	}
 	amd := v1.Platform{OS: "linux", Architecture: "amd64"}
 	base := BaseKey(parentKey, amd, 0)
 	check.NoError(t, "BaseKey as a digest", base.Validate())
 	for what, other := range map[string]digest.Digest{
-		"other layers":  BaseKey("", amd, 0),
-		"another CPU":   BaseKey(parentKey, v1.Platform{OS: "linux", Architecture: "arm64"}, 0),
-		"a variant":     BaseKey(parentKey, v1.Platform{OS: "linux", Architecture: "amd64", Variant: "v3"}, 0),
+		"other layers": BaseKey("", amd, 0),
+		"another CPU":  BaseKey(parentKey, v1.Platform{OS: "linux", Architecture: "arm64"}, 0),
+		"a variant":    BaseKey(parentKey, v1.Platform{OS: "linux", Architecture: "amd64", Variant: "v3"}, 0),
+		"a letter of the CPU for one of the system": BaseKey(parentKey, v1.Platform{OS: "linuxa", Architecture: "md64"}, 0),
 		"another epoch": BaseKey(parentKey, amd, time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).Unix()),
 	} {
 		check.True(t, "BaseKey of "+what, base != other, "the key it had", "another",
+			check.Often(strings.Contains(what, " for "), "what is hashed runs together: two platforms come to one text"),
 			check.Often(true, "what decides every layer of a build is in no key: platform and time"))
 	}
 }
@@ -156,6 +191,10 @@ func sumOf(t *testing.T, content map[string]string, entries ...Entry) digest.Dig
 	check.True(t, "files after Checksum", len(open) == 0, fmt.Sprint("still open: ", open), "all closed", check.Often(true, leftOpen))
 	return sum
 }
+
+const runsTogether = "an entry's fields run together: two entries come to one text"
+
+const noLetters = "JSON and runes make one letter of all bytes that are none"
 
 const leftOpen = "a file is opened and never closed: a large context runs out of descriptors"
 
@@ -188,6 +227,12 @@ func TestChecksum_KnowsFilesByContent(t *testing.T) {
 	same := sumOf(t, content, entries()...)
 	check.Equal(t, "Checksum a second time", same, sumOf(t, content, entries()...))
 	check.NoError(t, "the checksum as a digest", same.Validate())
+	moved := entries()
+	for i := range moved {
+		moved[i].name = "elsewhere/" + moved[i].Path
+	}
+	check.Equal(t, "Checksum of the same files elsewhere in the tree", same, sumOf(t, content, moved...),
+		check.Often(true, "%+v prints an Entry's unexported name, too: where below the tree it was found"))
 	for _, c := range []struct {
 		what string
 		make func(e []Entry)
@@ -207,6 +252,25 @@ func TestChecksum_KnowsFilesByContent(t *testing.T) {
 	}
 	check.True(t, "Checksum of other content", sumOf(t, map[string]string{"a": "one", "b": "twp"}, entries()...) != same, "the same", "another",
 		check.Often(true, "a file is known by its name, size or time and not by what is in it"))
+	attr := func(name, value string) Entry {
+		return Entry{Path: "d", Mode: fs.ModeDir | 0o755, Xattrs: map[string]string{name: value}}
+	}
+	for _, c := range []struct {
+		what string
+		a, b Entry
+		is   string
+	}{
+		{"two files of one name in two folders", Entry{Path: "d/f", Mode: 0o644}, Entry{Path: "e/f", Mode: 0o644}, "a file's last name is hashed, and not its path"},
+		{"owner 1, group 12 and owner 11, group 2", Entry{Path: "f", UID: 1, GID: 12}, Entry{Path: "f", UID: 11, GID: 2}, runsTogether},
+		{"a letter of a link and one of its name", Entry{Path: "l", Mode: fs.ModeSymlink, Link: "aa"}, Entry{Path: "la", Mode: fs.ModeSymlink, Link: "a"}, runsTogether},
+		{"a letter of an attribute and one of its name", attr("user.a", "bc"), attr("user.ab", "c"), runsTogether},
+		{"two attributes and one that holds both", Entry{Path: "d", Mode: fs.ModeDir | 0o755, Xattrs: map[string]string{"user.a": "1", "user.b": "2"}}, attr("user.a", "1 user.b:2"), runsTogether},
+		{"two bytes that are no letters, in a name", Entry{Path: "\xff"}, Entry{Path: "\xfe"}, noLetters},
+		{"two bytes that are no letters, in a link", Entry{Path: "l", Mode: fs.ModeSymlink, Link: "\xff"}, Entry{Path: "l", Mode: fs.ModeSymlink, Link: "\xfe"}, noLetters},
+		{"two bytes that are no letters, in an attribute", attr("user.a", "\xff"), attr("user.a", "\xfe"), noLetters},
+	} {
+		check.True(t, "Checksums of "+c.what, sumOf(t, nil, c.a) != sumOf(t, nil, c.b), "one for both", "two", check.Often(true, c.is))
+	}
 	marked := Entry{Path: "a", Mode: 0o644, Xattrs: map[string]string{"user.a": "1", "user.b": "2", "user.c": "3"}}
 	for range 10 {
 		check.Equal(t, "Checksum of a file with three attributes, again", sumOf(t, content, marked), sumOf(t, content, marked),
@@ -243,16 +307,32 @@ func TestChecksum_ReadsInPiecesAndReportsErrors(t *testing.T) {
 	check.NoError(t, "Checksum of a file of 64 MiB", err)
 	check.True(t, "the largest read", big.largest <= 4<<20, "more than 4 MiB", "at most that",
 		check.Often(true, "the whole file is read into memory"))
+	text := strings.Repeat("0123456789", 20_000)
+	sum := func(wrap func(io.Reader) io.Reader) digest.Digest {
+		sum, err := Checksum(each([]Entry{file}, nil), func(Entry) (io.ReadCloser, error) { return io.NopCloser(wrap(strings.NewReader(text))), nil })
+		check.NoError(t, "Checksum of a file of 200 kB", err)
+		return sum
+	}
+	whole := sum(func(r io.Reader) io.Reader { return r })
+	for _, wrap := range []func(io.Reader) io.Reader{iotest.HalfReader, iotest.OneByteReader} {
+		check.Equal(t, "Checksum of a file of which a read brings less than was asked for", whole, sum(wrap),
+			check.Often(true, "the whole buffer is hashed, and not the n bytes that were read"))
+	}
+	check.Equal(t, "Checksum of a file whose last bytes come with io.EOF", whole, sum(iotest.DataErrReader),
+		check.Often(true, "what a read brings together with io.EOF is dropped"))
 	broken := errors.New("broken")
+	reworded := func(err error) check.Cause {
+		return check.Often(err != nil && strings.Contains(err.Error(), "broken"), "%v makes a new error with the old one's words; %w keeps it")
+	}
 	_, err = Checksum(each([]Entry{file}, broken), func(Entry) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil })
-	check.ErrorIs(t, "Checksum when the walk ends with an error", err, broken,
+	check.ErrorIs(t, "Checksum when the walk ends with an error", err, broken, reworded(err),
 		check.Often(err == nil, "the second value of the iterator is ignored"))
 	_, err = Checksum(each([]Entry{file}, nil), func(Entry) (io.ReadCloser, error) { return nil, broken })
-	check.ErrorIs(t, "Checksum when a file cannot be opened", err, broken)
+	check.ErrorIs(t, "Checksum when a file cannot be opened", err, broken, reworded(err))
 	_, err = Checksum(each([]Entry{file}, nil), func(Entry) (io.ReadCloser, error) {
 		return io.NopCloser(io.MultiReader(strings.NewReader("half"), failing{broken})), nil
 	})
-	check.ErrorIs(t, "Checksum when a read fails", err, broken,
+	check.ErrorIs(t, "Checksum when a read fails", err, broken, reworded(err),
 		check.Often(err == nil, "the error of io.Copy is dropped: half a file has a checksum"))
 	opened := false
 	_, err = Checksum(each([]Entry{{Path: "l", Mode: fs.ModeSymlink | 0o777, Link: "/etc/shadow"}}, nil), func(Entry) (io.ReadCloser, error) {

@@ -49,33 +49,6 @@ type Stage struct {
 	offline bool // no RUN has a network
 }
 
-// An Error is what is wrong with a Dockerfile, or went wrong on a line of it.
-type Error struct {
-	File string
-	Line int
-	Err  error
-}
-
-func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %v", e.File, e.Line, e.Err) }
-func (e *Error) Unwrap() error { return e.Err }
-
-// at says on which line something went wrong, unless err says so itself. What
-// BuildKit's parser says in several lines becomes one.
-func (f *Dockerfile) at(line int, err error) error {
-	var is *Error
-	if err == nil || errors.As(err, &is) {
-		return err
-	}
-	var located *parser.LocationError
-	if errors.As(err, &located) && len(located.Locations) > 0 && len(located.Locations[0]) > 0 {
-		line = located.Locations[0][0].Start.Line
-	}
-	if strings.ContainsAny(err.Error(), "\n\r") {
-		err = errors.New(strings.Join(strings.Fields(err.Error()), " "))
-	}
-	return &Error{f.name, max(line, 1), err}
-}
-
 // Parse reads a Dockerfile. The name is for messages.
 func Parse(name string, text []byte) (*Dockerfile, error) {
 	f := &Dockerfile{name: name}

@@ -3,6 +3,8 @@ package build
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +94,14 @@ func TestErrors_NameFileAndLine(t *testing.T) {
 			assert.True(t, errors.As(err, &e), text)
 		}
 	}
+}
+
+// An error of several lines becomes one, and is still found by errors.Is.
+func TestAt_KeepsWhatItWraps(t *testing.T) {
+	err := (&Dockerfile{name: "Dockerfile"}).at(3, fmt.Errorf("RUN: %w", errors.Join(io.EOF, fs.ErrExist)))
+	assert.EqualError(t, err, "Dockerfile:3: RUN: EOF file already exists")
+	assert.ErrorIs(t, err, io.EOF)
+	assert.ErrorIs(t, err, fs.ErrExist)
 }
 
 func TestStages_NamesAndArguments(t *testing.T) {

@@ -50,7 +50,8 @@ func (c *Client) manifest(ctx context.Context, ref Reference) (mediaType string,
 	return mediaType, data, nil
 }
 
-// maxBreaks is how often in a row a download may break off without having brought a byte.
+// maxBreaks is how many calls of open in a row may bring nothing: the last of them is
+// the end.
 const maxBreaks = 4
 
 // parallel is how many blobs are on their way at once.

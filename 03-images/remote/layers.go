@@ -24,7 +24,8 @@ func (o PullOptions) platform() v1.Platform {
 	return images.HostPlatform()
 }
 
-// buffer is how far a download may run ahead of who unpacks it.
+// buffer is how far a download may run ahead of who unpacks it. Of a smaller layer
+// min(buffer, max(d.Size, 1)) is enough: an image may have a hundred.
 const buffer = 4 << 20
 
 func (o PullOptions) report(d Descriptor, stage images.Stage, done int64) {
@@ -68,16 +69,21 @@ func newStack(layers, atOnce int) *stack {
 	return s
 }
 
-// slot waits until one more layer may be on its way. free gives the slot back, to be
-// called once or more. Slots are taken in the order of the layers, the lowest first:
-// whoever waits for a layer below then waits for one that has begun.
+// slot waits until one more layer may be on its way; once ctx has ended none may. free
+// gives the slot back, to be called once or more. Slots are taken in the order of the
+// layers, the lowest first: whoever waits for a layer below then waits for one that
+// has begun.
 func (s *stack) slot(ctx context.Context) (free func(), err error) {
 	select {
 	case s.slots <- struct{}{}:
-		return sync.OnceFunc(func() { <-s.slots }), nil
+		free = sync.OnceFunc(func() { <-s.slots })
+		if ctx.Err() == nil { // else select took either
+			return free, nil
+		}
+		free()
 	case <-ctx.Done():
-		return func() {}, context.Cause(ctx)
 	}
+	return func() {}, context.Cause(ctx)
 }
 
 // done says that layer i is there.

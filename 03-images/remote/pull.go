@@ -54,9 +54,10 @@ func (c *Client) Resolve(ctx context.Context, ref Reference) (Descriptor, []byte
 //
 // Order. The store is shared (s.Share) from before the first request until the end,
 // so that nobody collects what has no name yet. Layers come parallel(o.Parallel) at
-// once, the lowest begun first. The manifests and the config are kept after the last
-// layer, the name is given after them, and last of all s.Sync brings the layers to the
-// disk.
+// once, the lowest begun first. One that fails ends the others, also those that wait
+// for it. Once ctx has ended no layer begins and nothing is named, also where it is
+// slot that says so. The manifests and the config are kept after the last layer, the
+// name is given after them, and last of all s.Sync brings the layers to the disk.
 //
 // A layer. Blobs().Create says whether its blob is wanted:
 //   - fs.ErrExist: it is there, and is unpacked from the store (Blobs().Open). So a
@@ -67,22 +68,25 @@ func (c *Client) Resolve(ctx context.Context, ref Reference) (Descriptor, []byte
 //     is unpacked from the store once it is committed.
 //
 // AddLayer unpacks, under the layer's chain ID: fill calls ApplyBlob and then waits
-// for the layer below, which must be there when fill returns. A layer that is there
-// already is not filled at all; where its blob is gone the blob is downloaded all the
-// same, to be pushed or saved one day, and nobody reads the other end of the pipe.
+// for the layer below, which must be there when fill returns. A layer gives its slot
+// back once its bytes are unpacked, before it waits for the one below. A layer that is
+// there already is not filled at all; where its blob is gone the blob is downloaded
+// all the same, to be pushed or saved one day, and nobody reads the other end of the
+// pipe. For each layer that is there now, o.report(d, images.Ready, d.Size) says so;
+// c.download reports the rest, and unpacking is not reported.
 //
 // Errors: the first that happened, one line that begins "pull REF: ". A layer's own:
 // if its download failed, that of the download, also images.ErrMismatch and
-// images.ErrTooLarge of a blob that is not what it is called; else AddLayer's. ctx's
-// where it ends. Then there is no name, no layer that was not verified, no blob that
-// was not committed; what a Writer has stays for the next try. However Pull ends, its
-// goroutines have ended before it returns, each Writer is closed and the store is
-// given back.
+// images.ErrTooLarge of a blob that is not what it is called; else AddLayer's. An
+// unpack that fails does not end the download: only the whole blob tells whether the
+// bytes or the layer are at fault. Where ctx ends, ctx.Err() or its cause. Then there
+// is no name, no layer that was not verified, no blob that was not committed; what a
+// Writer has stays for the next try. However Pull ends, its goroutines have ended
+// before it returns, each Writer is closed and the store is given back.
 //
-// May use: c.parts (index, manifest and config) and its keep; newStack, slot, parent
-// and done, parallel; newPipe with buffer, CloseWrite, CloseRead; c.download;
-// errgroup.WithContext; images.ChainIDs; Store.AddLayer, ApplyBlob, Tag, Sync; and
-// o.report(d, images.Ready, d.Size) for each layer that is there.
+// May use: c.parts (index, manifest and config; o.platform) and its keep; newStack, slot, parent
+// and done, parallel; newPipe with buffer, CloseWrite, CloseRead; c.download, o.report;
+// errgroup.WithContext; images.ChainIDs; Store.AddLayer, ApplyBlob, Tag, Sync.
 //
 // Done when: `./lab test 3.6` is green.
 func (c *Client) Pull(ctx context.Context, s *images.Store, ref Reference, o PullOptions) (Descriptor, error) {

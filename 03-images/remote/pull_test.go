@@ -99,10 +99,12 @@ func TestPull_ThePlatformsImage(t *testing.T) {
 	f.tags["many"] = index.Digest
 	c, _ := newClient(t, Options{})
 	for object, target := range map[string]Descriptor{":1": img.manifest, ":many": index} {
-		ref := f.ref(t, object)
-		got, err := pull(t, c, s, ref, PullOptions{})
+		ref, said := f.ref(t, object), &ready{img: img, store: s}
+		got, err := pull(t, c, s, ref, PullOptions{Progress: said.note})
 		check.NoError(t, "Pull of "+object, err, check.Often(errors.Is(err, images.ErrNotFound), "a layer is finished before the one below it is there"))
 		check.Equal(t, "what Pull returns", target, got)
+		check.Equal(t, "layers that were ready before they were there", 0, said.early)
+		check.Equal(t, "layers that were ready, how often", "1 1", fmt.Sprint(said.layers[0], said.layers[1]), check.Often(said.layers == [2]int{}, "nobody says that a layer is ready"))
 		named, err := s.Tagged(ref.String())
 		check.NoError(t, "the name in the store", err, check.Often(errors.Is(err, images.ErrNotFound), "the name is not the full one, registry and tag included"))
 		check.Equal(t, "what the name stands for", target.Digest, named.Digest,
@@ -120,6 +122,13 @@ func TestPull_ThePlatformsImage(t *testing.T) {
 	for d := range other.blobs {
 		check.Equal(t, "requests for another platform's "+string(d), 0, f.asked("GET blobs/"+string(d))+f.asked("GET manifests/"+string(d)))
 	}
+	own, s390x := newStore(t), v1.Platform{OS: "linux", Architecture: "s390x"}
+	_, err := pull(t, c, own, f.ref(t, ":many"), PullOptions{Platform: &s390x})
+	check.NoError(t, "Pull for linux/s390x", err)
+	_, err = own.LayerPath(other.chains[0])
+	check.NoError(t, "the layer for linux/s390x", err, check.Often(true, "o.Platform is not asked"))
+
+	nobodyCollects(t, c, f)
 	unlock, err := check.Within(t, "Alone after Pull", "the store's lock", func() (func(), error) { return s.Alone(t.Context()) },
 		check.Often(true, "the store is never given back"))
 	check.NoError(t, "Alone after Pull", err)
@@ -148,92 +157,73 @@ func TestPull_BelievesNothing(t *testing.T) {
 		return func(f *fake) {
 			f.fault = func(w http.ResponseWriter, r *http.Request) bool {
 				if strings.HasSuffix(r.URL.Path, string(path)) {
-					w.Write(data(f.image.blobs[path]))
+					w.Write(data(bytes.Clone(f.image.blobs[path])))
 					return true
 				}
 				return false
 			}
 		}
 	}
+	big := newImage(t, images.HostPlatform(), files{"c": random(6 << 20)}) // more than buffer
+	tall := newImage(t, images.HostPlatform(), files{"a": "low"}, files{"b": "2"}, files{"c": "3"})
+	gone := func(d digest.Digest) func(*fake) {
+		return func(f *fake) { f.image = &image{blobs: without(f.image.blobs, d), types: f.image.types} }
+	}
+
 	for did, c := range map[string]struct {
 		img   *image
+		layer int // the false one
 		fault func(*fake)
 		want  error
 	}{
-		"a layer with another byte": {img, replace(layer.Digest, func(b []byte) []byte { b = bytes.Clone(b); b[len(b)/2] ^= 1; return b }), nil},
-		"a layer that is well packed, and another one": {img, replace(layer.Digest, func(b []byte) []byte {
+		"a layer with another byte": {img, 1, replace(layer.Digest, func(b []byte) []byte { b[len(b)/2] ^= 1; return b }), nil},
+		"a layer that is well packed, and another one": {img, 1, replace(layer.Digest, func(b []byte) []byte {
 			return gzipped(files{"b": "evil"}.tar(t))
 		}), nil},
-		"a layer whose files are right, packed otherwise": {img, replace(layer.Digest, func(b []byte) []byte { b = bytes.Clone(b); b[9] ^= 1; return b }), images.ErrMismatch}, // RFC 1952: the operating system
-		"a manifest of another size than its index says":  {sized, func(f *fake) { f.tags["1"] = index.Digest }, images.ErrMismatch},
-		"a layer with bytes after it":                     {img, replace(layer.Digest, func(b []byte) []byte { return append(bytes.Clone(b), 0) }), images.ErrTooLarge},
-		"a layer of another diff ID":                      {lie, func(*fake) {}, images.ErrMismatch},
-		"a config with another byte":                      {img, replace(img.spec.Config.Digest, func(b []byte) []byte { b = bytes.Clone(b); b[3] ^= 1; return b }), images.ErrMismatch},
-		"a config of 10 MB":                               {img, replace(img.spec.Config.Digest, func(b []byte) []byte { return make([]byte, 10<<20) }), nil},
-		"a layer that is not there":                       {img, func(f *fake) { f.image = &image{blobs: without(img.blobs, layer.Digest), types: img.types} }, images.ErrNotFound},
-		"an endless layer":                                {img, endless(layer.Digest), nil},
-		"an endless layer without its length":             {img, endlessChunks(layer.Digest), nil},
+		"a layer whose files are right, packed otherwise": {img, 1, replace(layer.Digest, func(b []byte) []byte { b[9] ^= 1; return b }), images.ErrMismatch},              // RFC 1952: the operating system
+		"a layer that cannot be unpacked for a byte":      {img, 1, replace(layer.Digest, func(b []byte) []byte { b[10] |= 6; return b }), images.ErrMismatch},             // RFC 1951: no type of block
+		"a layer of 6 MiB with another first byte":        {big, 0, replace(big.spec.Layers[0].Digest, func(b []byte) []byte { b[0] ^= 1; return b }), images.ErrMismatch}, // gunzip gives up at once
+		"a manifest of another size than its index says":  {sized, 0, func(f *fake) { f.tags["1"] = index.Digest }, images.ErrMismatch},
+		"a layer with bytes after it":                     {img, 1, replace(layer.Digest, func(b []byte) []byte { return append(b, 0) }), images.ErrTooLarge},
+		"a layer of another diff ID":                      {lie, 1, func(*fake) {}, images.ErrMismatch},
+		"a config with another byte":                      {img, 1, replace(img.spec.Config.Digest, func(b []byte) []byte { b[3] ^= 1; return b }), images.ErrMismatch},
+		"a config of 10 MB":                               {img, 1, replace(img.spec.Config.Digest, func(b []byte) []byte { return make([]byte, 10<<20) }), nil},
+		"a layer that is not there":                       {img, 1, gone(layer.Digest), images.ErrNotFound},
+		"two layers on one that is not there":             {tall, 0, gone(tall.spec.Layers[0].Digest), images.ErrNotFound},
+		"an endless layer":                                {img, 1, endless(layer.Digest), nil},
+		"an endless layer without its length":             {img, 1, endlessChunks(layer.Digest), nil},
 	} {
 		f, s := newFake(t, c.img), newStore(t)
 		f.tags["1"] = c.img.manifest.Digest
 		c.fault(f)
 		client, _ := newClient(t, Options{})
-		_, err := pull(t, client, s, f.ref(t, ":1"), PullOptions{})
+		_, err := check.Within(t, "Pull of "+did, "its return", func() (Descriptor, error) {
+			return client.Pull(t.Context(), s, f.ref(t, ":1"), PullOptions{})
+		}, check.Often(c.img == big, "nobody reads the other end of the buffer once the unpack has failed"),
+			check.Often(c.img == tall, "who waits for a layer that has failed waits on: its ctx is the caller's, not the group's"))
 		check.ErrorHas(t, "Pull of "+did, err, []string{"pull " + f.ref(t, ":1").String()})
 		check.True(t, "Pull of "+did, !strings.Contains(err.Error(), "\n"), err.Error(), "one line")
-		if c.want != nil {
-			check.ErrorIs(t, "Pull of "+did, err, c.want)
-		}
 		bad := left(t, s)
-		check.True(t, "after Pull of "+did, !strings.Contains(bad, "/app") && !strings.Contains(bad, img.chains[1].Encoded()) && !strings.Contains(bad, lie.chains[1].Encoded()) && !strings.Contains(bad, sized.chains[0].Encoded()),
-			bad, "no name, and no layer that was not true",
-			check.Often(strings.Contains(bad, "/app"), "the name is given before everything is there"),
-			check.Often(true, "the layer is unpacked and kept before its blob's digest is known"))
-		if did != "a layer of another diff ID" { // whose blob is what it should be
-			_, err = os.Stat(s.Blobs().Path(layer.Digest))
-			check.ErrorIs(t, "the blob after Pull of "+did, err, fs.ErrNotExist)
+		for _, chain := range c.img.chains[c.layer:] {
+			check.True(t, "after Pull of "+did, !strings.Contains(bad, "/app") && !strings.Contains(bad, chain.Encoded()), bad, "no name, and no layer that was not true",
+				check.Often(strings.Contains(bad, "/app"), "the name is given before everything is there"),
+				check.Often(true, "the layer is unpacked and kept before its blob's digest is known"))
 		}
-	}
-}
-
-func without(blobs map[digest.Digest][]byte, d digest.Digest) map[digest.Digest][]byte {
-	rest := map[digest.Digest][]byte{}
-	for k, v := range blobs {
-		if k != d {
-			rest[k] = v
+		if c.want != nil {
+			check.ErrorIs(t, "Pull of "+did, err, c.want, check.Often(c.want == images.ErrMismatch && c.img != lie, "the unpack's error ends the download, or comes before its error"))
 		}
-	}
-	return rest
-}
-
-func endless(d digest.Digest) func(*fake) {
-	return func(f *fake) {
-		f.fault = func(w http.ResponseWriter, r *http.Request) bool {
-			if !strings.HasSuffix(r.URL.Path, string(d)) {
-				return false
-			}
-			w.Header().Set("Content-Length", "1000000000000")
-			for b := make([]byte, 64<<10); ; {
-				if _, err := w.Write(b); err != nil {
-					return true
-				}
-			}
+		if c.img == lie { // whose blob is what it should be
+			continue
 		}
-	}
-}
-
-func endlessChunks(d digest.Digest) func(*fake) {
-	return func(f *fake) {
-		f.fault = func(w http.ResponseWriter, r *http.Request) bool {
-			if !strings.HasSuffix(r.URL.Path, string(d)) {
-				return false
-			}
-			for b := make([]byte, 64<<10); ; {
-				if _, err := w.Write(b); err != nil {
-					return true
-				}
-			}
+		_, err = os.Stat(s.Blobs().Path(c.img.spec.Layers[c.layer].Digest))
+		check.ErrorIs(t, "the blob after Pull of "+did, err, fs.ErrNotExist)
+		if c.img == sized {
+			continue
 		}
+		f.fault, f.image = nil, c.img // and now the registry is well
+		_, err = pull(t, client, s, f.ref(t, ":1"), PullOptions{})
+		check.NoError(t, "Pull again, after "+did, err,
+			check.Often(errors.Is(err, context.DeadlineExceeded), "a Writer is not closed where the download failed: its lock is never given back"))
 	}
 }
 
@@ -285,6 +275,46 @@ func TestPull_AllAtOnce(t *testing.T) {
 	check.True(t, "while the first layer came", <-unpacking, "no file of it", "files",
 		check.Often(true, "a layer is downloaded whole before anybody begins to unpack it"))
 	check.Equal(t, "a small layer", files{"c": "2"}, contents(t, s, img.chains[1]))
+	twoAtOnce(t, c, img)
+}
+
+// twoAtOnce holds the lowest layer back and looks what becomes of the others.
+func twoAtOnce(t *testing.T, c *Client, img *image) {
+	t.Helper()
+	f, s := newFake(t, img), newStore(t)
+	unpacked := func(name string) bool {
+		found, _ := filepath.Glob(s.Path("layers", "*", "fs", name))
+		return len(found) > 0
+	}
+	third := make(chan struct{})
+	var free, second, last, early atomic.Bool
+	f.fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		switch d := digest.Digest(r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]); d {
+		case img.spec.Layers[0].Digest:
+			for end := time.Now().Add(check.Deadline / 2); !last.Load() && time.Now().Before(end); time.Sleep(time.Millisecond) {
+				second.Store(unpacked("c"))
+				last.Store(unpacked("d"))
+			}
+			free.Store(true)
+		case img.spec.Layers[1].Digest:
+			select { // who asks for all at once asks for the third now
+			case <-third:
+			case <-time.After(check.Deadline / 50):
+			}
+		case img.spec.Layers[2].Digest:
+			early.Store(!free.Load() && !unpacked("c"))
+			close(third)
+		}
+		return false
+	}
+	_, err := pull(t, c, s, f.ref(t, ":1"), PullOptions{Parallel: 2})
+	check.NoError(t, "Pull of three layers, two at once", err)
+	check.True(t, "Pull of three layers, two at once", !early.Load(), "the third was asked for with the first two", "not before one of them was unpacked",
+		check.Often(true, "Parallel is no limit"))
+	check.True(t, "while the lowest layer is held back", second.Load(), "no file of the second", "files",
+		check.Often(true, "a layer is unpacked only once the one below it is there"))
+	check.True(t, "while the lowest layer is held back", last.Load(), "no file of the third", "files",
+		check.Often(true, "a slot is kept while its layer only waits for the one below"))
 }
 
 func TestPull_WhatIsThere(t *testing.T) {
@@ -362,18 +392,41 @@ func TestPull_WhatIsThere(t *testing.T) {
 	}
 	_, err = check.Within(t, "Pull whose context ends", "its return", func() (Descriptor, error) { return c.Pull(ending, s3, f2.ref(t, ":1"), PullOptions{}) })
 	check.ErrorIs(t, "Pull whose context ends", err, context.Canceled)
-	check.Equal(t, "what it leaves", "", left(t, s3), check.Often(err == nil, "an ended context is taken for the end of the work"))
+	rest := left(t, s3)
+	check.Equal(t, "what it leaves", "", rest, check.Often(err == nil, "an ended context is taken for the end of the work"),
+		check.Often(strings.Contains(rest, "/app"), "the name is given before everything is there"),
+		check.Often(strings.Contains(rest, big.manifest.Digest.Encoded()), "manifests are kept before the last layer"))
+	endedBetween(t, c)
 }
 
-// random is text that no packer makes smaller.
-func random(n int) string {
-	b := make([]byte, n)
-	x := uint64(88172645463325252)
-	for i := range b {
-		x ^= x << 13
-		x ^= x >> 7
-		x ^= x << 17
-		b[i] = byte(x)
+// endedBetween ends a pull once the lowest layer is there and the others have not begun.
+func endedBetween(t *testing.T, c *Client) {
+	t.Helper()
+	low := files{"a": "1"}
+	img := newImage(t, images.HostPlatform(), low, files{"b": "2"}, files{"c": "3"})
+	f, s := newFake(t, img), newStore(t)
+	_, err := pull(t, c, s, newFake(t, newImage(t, images.HostPlatform(), low)).ref(t, ":1"), PullOptions{})
+	check.NoError(t, "Pull of the lowest layer alone", err)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	f.fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, string(img.spec.Layers[1].Digest)) || strings.HasSuffix(r.URL.Path, string(img.spec.Layers[2].Digest)) {
+			select { // who has begun already gets nothing
+			case <-ctx.Done():
+			case <-time.After(check.Deadline / 5):
+			}
+		}
+		return false
 	}
-	return string(b)
+	_, err = check.Within(t, "Pull whose context ends between two layers", "its return", func() (Descriptor, error) {
+		return c.Pull(ctx, s, f.ref(t, ":1"), PullOptions{Parallel: 1, Progress: func(e images.Event) {
+			if e.Stage == images.Ready {
+				cancel()
+			}
+		}})
+	})
+	check.ErrorIs(t, "Pull whose context ends between two layers", err, context.Canceled,
+		check.Often(err == nil && ctx.Err() != nil, "slot's error is dropped: layers that never began are not missed"))
+	_, err = s.Tagged(f.ref(t, ":1").String())
+	check.ErrorIs(t, "the name of an image of which two layers are missing", err, images.ErrNotFound)
 }

@@ -45,9 +45,10 @@ var _ = todo("3.7")
 //
 // Bearer is taken where both are offered: the password then goes to the token server
 // alone. Each of scopes is a parameter of its own; what the challenge says of a scope
-// does not count. The query that the realm has is kept, service is added if the
-// challenge has one. Without credentials the token server is asked all the same: it
-// may have tokens for anybody.
+// does not count. The query that the realm has is kept byte for byte; service is added
+// if the challenge has one that is not empty. Without credentials the token server is
+// asked all the same: it may have tokens for anybody. The time begins when it is asked,
+// for the answer may be long on its way.
 //
 // A registry could name any address as its token server. Credentials go only to an
 // absolute https URL with a host, or to one of http if the registry itself is spoken
@@ -66,20 +67,25 @@ func (c *Client) Authorize(ctx context.Context, ref Reference, challenges []Chal
 // Resume reads a blob of size bytes from byte `from` on, and goes on where it was
 // when the connection breaks. open asks the registry once. What comes begins at
 // `at`: where it was asked for, or at 0 where the registry takes no notice of Range;
-// what was read before is then skipped. Resume itself calls open for the first time.
+// what was read before is then skipped, and what is skipped is no byte more. Resume
+// itself calls open for the first time. Each call gets ctx, or one made of it.
 //
 //	size 100, from 0: open(0), 30 bytes and a reset → open(30), 70 bytes → io.EOF
 //
 // The reader ends with io.EOF after size bytes and never gives more: an endless body
 // is cut off there, and whoever knows the digest finds the rest out. A body that ends
-// before is broken like one that fails. A broken body is closed before open is called
-// again; Close closes the last one.
+// before is broken like one that fails. A body may give its last bytes together with
+// its error (io.Reader): they count. A broken body is closed before open is called
+// again; Close closes the last one. After Close, Read fails and open is not called.
 //
 // Errors: open's, as it is and at once, for it has tried what can be tried. ctx's, once
-// ctx has ended: open is not called again then. The read's, wrapped, if maxBreaks
-// calls of open in a row have not helped to one byte more (io.ErrUnexpectedEOF where
-// the body only ended); it says how far it came: "… byte 0 of 100 …". A byte that
-// comes makes up for all breaks before it.
+// ctx has ended: open is not called again then, whenever the break was. The read's,
+// wrapped, if maxBreaks calls of open in a row have not helped to one byte more
+// (io.ErrUnexpectedEOF where the body only ended); it says how far it came: "… byte 0
+// of 100 …". A byte that comes makes up for all breaks before it.
+//
+//	nothing ever comes                → open is called maxBreaks times
+//	open(0) brings 10 bytes, no other → 1 + maxBreaks times
 //
 // May use: maxBreaks, io.CopyN. c.open waits between tries, Resume need not.
 func Resume(ctx context.Context, open func(ctx context.Context, from int64) (body io.ReadCloser, at int64, err error), from, size int64) (io.ReadCloser, error) {
@@ -90,15 +96,17 @@ func Resume(ctx context.Context, open func(ctx context.Context, from int64) (bod
 // above, in this order. from is a repository of the same registry that may have the
 // blob, or "": then the POST has no query. A registry that cannot mount answers 202 as
 // if it had not been asked to; 201 means that the blob is there now, and nothing is
-// sent.
+// sent. A POST that does not ask to mount gets 202, and 201 is no answer to it.
 //
-// LOCATION may be relative, and its query is the registry's own: it is kept, digest is
-// added to it. Every request is made with the scope "repository:NAME:pull,push"; to
-// mount, a token must allow "repository:FROM:pull", too.
+// LOCATION may be relative, and its query is the registry's own: it is kept byte for
+// byte, digest is added to it. Every request is made with the scope
+// "repository:NAME:pull,push"; the POST that asks to mount, and it alone, adds
+// "repository:FROM:pull".
 //
 //	PushBlob(…/app:1, {sha256:12…}, "", …), Location /up/7?state=a%2Bb → PUT /up/7?digest=sha256%3A12…&state=a%2Bb
 //
-// Errors: those of the calls, as they are (ErrDenied, …). content is opened by
+// Errors: those of the calls, as they are (ErrDenied, …), c.location's too: a registry
+// reached by https that names a place by http gets nothing. content is opened by
 // c.upload alone: not at all where the registry has the blob.
 //
 // May use: c.ask for HEAD and POST (a URL without "://" is taken below /v2/NAME/; what

@@ -3,7 +3,9 @@ package check
 import (
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,8 +17,14 @@ import (
 	"coracle/internal/exercise"
 )
 
-// Deadline is how long a test waits for the kernel, a pipe or a watch.
-const Deadline = 5 * time.Second
+// Deadline is how long a test waits for the kernel, a pipe or a watch: 5 s, and as
+// many times that as CORACLE_SLOW says on a machine that is emulated.
+var Deadline = 5 * time.Second * time.Duration(max(1, slow()))
+
+func slow() int {
+	n, _ := strconv.Atoi(os.Getenv("CORACLE_SLOW"))
+	return n
+}
 
 // A Cause is a mistake that readers really make, and how a test knows it.
 type Cause struct {

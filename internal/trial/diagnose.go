@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"slices"
@@ -21,7 +22,8 @@ type Mistake struct {
 }
 
 // diagnose names the known mistake that a failure looks like: the one whose
-// phrase is in the output, else the only one that fails the same tests.
+// phrase is in the output; of several the one that fails the same tests. That the
+// same tests fail is not enough: readers err in more ways than are known.
 func diagnose(t *workshop.Tree, tr *Trial) string {
 	data, err := os.ReadFile(t.Path(MistakesFile))
 	if err != nil {
@@ -46,17 +48,15 @@ func diagnose(t *workshop.Tree, tr *Trial) string {
 		return ""
 	}
 	slices.Sort(fails)
-	var same []string
+	best := ""
 	for _, m := range known[tr.Exercise.ID] {
-		if m.Phrase != "" && strings.Contains(output.String(), m.Phrase) {
-			return m.Phrase
+		if m.Phrase == "" || !strings.Contains(output.String(), m.Phrase) {
+			continue
 		}
 		if slices.Sort(m.Fails); slices.Equal(m.Fails, fails) {
-			same = append(same, m.Phrase)
+			return m.Phrase
 		}
+		best = cmp.Or(best, m.Phrase)
 	}
-	if len(same) == 1 && len(fails) < len(tr.Rungs) { // anything may fail them all
-		return same[0]
-	}
-	return ""
+	return best
 }

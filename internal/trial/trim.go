@@ -8,18 +8,19 @@ import (
 var (
 	frame   = regexp.MustCompile(`^\t\S+\.go:\d+`)
 	logLine = regexp.MustCompile(`^\S+\.go:\d+: `)
+	passed  = regexp.MustCompile(`^\s*(--- PASS: |\S+\.go:\d+: \[rapid\] OK, )`)
 	foreign = regexp.MustCompile(`^\t(/|\S*_test\.go|_testmain\.go|internal/)`)
 )
 
-// Trim leaves of a test's output what a person reads: no common indentation, and
-// of a stack trace only the frames of the checkout's own files.
+// Trim leaves of a test's output what a person reads: no common indentation, nothing
+// of subtests that passed, and of a stack trace only the frames of the checkout's own files.
 func Trim(output string) string {
 	lines := strings.Split(strings.Trim(output, "\n"), "\n")
 	var kept []string
 	for i := 0; i < len(lines); i++ {
 		line := lines[i]
 		switch {
-		case line == "PASS", line == "FAIL", strings.HasPrefix(line, "=== "), strings.HasPrefix(line, "goroutine "), strings.HasPrefix(line, "created by "):
+		case line == "PASS", line == "FAIL", strings.HasPrefix(line, "=== "), strings.HasPrefix(line, "goroutine "), strings.HasPrefix(line, "created by "), passed.MatchString(line):
 		case i+1 < len(lines) && frame.MatchString(lines[i+1]): // a function, then its place
 			if i++; !foreign.MatchString(lines[i]) {
 				place, _, _ := strings.Cut(strings.TrimSpace(lines[i]), " +0x")

@@ -100,7 +100,7 @@ func Test(ctx context.Context, spec TestSpec, out io.Writer) (exitCode int, err 
 		// Outside the directory, as with go test, whose binary lies in a temporary one.
 		guest := fmt.Sprintf("/usr/lib/tests/%d/%s.test", len(commands), filepath.Base(p.Dir))
 		files = append(append(files, more...), File{Data: binary, Guest: guest, Mode: 0o755})
-		commands = append(commands, Command{Args: append([]string{guest}, args...), Dir: p.Dir, Env: []string{"PWD=" + p.Dir, "CORACLE_BASE=" + guestBase},
+		commands = append(commands, Command{Args: append([]string{guest}, args...), Dir: p.Dir, Env: []string{"PWD=" + p.Dir, "CORACLE_BASE=" + guestBase, slow(spec.Machine)},
 			User: spec.User, Timeout: timeout + 30*time.Second, Stdout: r, Stderr: r})
 		reports = append(reports, r)
 	}
@@ -230,4 +230,12 @@ func testArgs(args []string) []string {
 		out = append(out, flag)
 	}
 	return out
+}
+
+// slow tells internal/check how patient to be with an emulated machine.
+func slow(m Config) string {
+	if m.Accel == "kvm" {
+		return "CORACLE_SLOW=1"
+	}
+	return "CORACLE_SLOW=4"
 }

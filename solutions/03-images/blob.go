@@ -1,6 +1,7 @@
 package images
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -31,7 +32,7 @@ func (b *Blobs) Create(ctx context.Context, want Descriptor) (*Writer, error) {
 	// Only now: whoever had the lock before may have finished the blob.
 	if b.Has(want.Digest) {
 		err = fs.ErrExist
-	} else if w.file, err = os.OpenFile(b.ingest(want.Digest), os.O_RDWR|os.O_CREATE, 0o644); err == nil {
+	} else if w.file, err = os.OpenFile(b.ingest(want.Digest), os.O_RDWR|os.O_CREATE, 0o600); err == nil {
 		err = w.refResume()
 	}
 	if err != nil {
@@ -57,6 +58,9 @@ func (w *Writer) refResume() (err error) {
 
 // Write adds bytes at the end.
 func (w *Writer) Write(p []byte) (int, error) {
+	if w.file == nil {
+		return 0, os.ErrClosed
+	}
 	if w.want.Size >= 0 && w.size+int64(len(p)) > w.want.Size {
 		return 0, fmt.Errorf("blob %s: more than the %d bytes announced: %w", w.want.Digest, w.want.Size, ErrTooLarge)
 	}
@@ -81,10 +85,9 @@ func (w *Writer) Commit() (Descriptor, error) {
 	// of a blob with a hole in it.
 	place := w.blobs.Path(got.Digest)
 	err := w.file.Sync()
-	if err == nil {
-		err = os.Rename(w.file.Name(), place)
-	}
-	if err == nil {
+	if err != nil {
+		os.Remove(w.file.Name()) // a second fsync would not say what is lost
+	} else if err = os.Rename(w.file.Name(), place); err == nil {
 		err = syncDir(filepath.Dir(place))
 	}
 	if err != nil {
@@ -99,31 +102,38 @@ func (b *Blobs) Open(d Descriptor) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, notFound("blob "+string(d.Digest), err)
 	}
-	return &refVerified{f, d, sha256.New(), 0}, nil
+	return &refVerified{f, bufio.NewReaderSize(f, 1<<16), d, sha256.New(), 0}, nil
 }
 
 // refVerified has Read and Close and no more: were the file embedded, io.Copy would
 // find its WriteTo, and go past Read.
 type refVerified struct {
-	file *os.File
-	want Descriptor
-	hash hash.Hash
-	size int64
+	file  *os.File
+	ahead *bufio.Reader
+	want  Descriptor
+	hash  hash.Hash
+	size  int64
 }
 
 func (v *refVerified) Close() error { return v.file.Close() }
 
 func (v *refVerified) Read(p []byte) (int, error) {
-	n, err := v.file.Read(p)
+	n, err := v.ahead.Read(p)
 	v.hash.Write(p[:n])
 	v.size += int64(n)
-	// At the last byte, not at the end of the file: a reader that knows the size may
-	// never ask for more.
-	if v.size > v.want.Size && v.want.Size >= 0 || v.size == v.want.Size && n > 0 || err == io.EOF {
-		got := digest.NewDigest(digest.SHA256, v.hash)
-		if got != v.want.Digest || v.want.Size >= 0 && v.size != v.want.Size {
-			return 0, mismatch(v.want, got, v.size)
-		}
+	// Are these the last bytes? A reader that knows the size never asks for more.
+	switch _, end := v.ahead.Peek(1); {
+	case end == nil && (v.want.Size < 0 || v.size < v.want.Size):
+		return n, err
+	case end == nil: // longer than it should be
+		more, _ := io.Copy(v.hash, v.ahead)
+		v.size += more
+	case end != io.EOF:
+		return 0, end
+	}
+	got := digest.NewDigest(digest.SHA256, v.hash)
+	if got != v.want.Digest || v.want.Size >= 0 && v.size != v.want.Size {
+		return 0, mismatch(v.want, got, v.size)
 	}
 	return n, err
 }

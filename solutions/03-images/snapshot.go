@@ -36,31 +36,30 @@ func (s *Store) AddLayer(ctx context.Context, chain, parent digest.Digest, fill 
 		return err
 	}
 	defer unlock()
-	if _, err := s.LayerPath(chain); err == nil { // by whoever had the lock before
-		return nil
+	if _, err := s.LayerPath(chain); err != nil { // not by whoever had the lock before
+		if err := s.refGrow(place, parent, fill); err != nil {
+			return fmt.Errorf("layer %s: %w", chain, err)
+		}
 	}
-	grown := place + ".new"
-	err = errors.Join(removeTree(grown), removeTree(place)) // half done, or torn
-	if err == nil {
-		err = s.refGrow(grown, parent, fill)
-	}
-	if err == nil {
-		err = os.Rename(grown, place)
-	}
-	if err != nil {
-		removeTree(grown)
-		return fmt.Errorf("layer %s: %w", chain, err)
-	}
-	os.Remove(place + ".lock") // whoever waits for it finds the layer
+	os.Remove(place + ".lock") // now, while it is ours; whoever waits for it finds the layer
 	return nil
 }
 
-func (s *Store) refGrow(dir string, parent digest.Digest, fill func(dir string) (Applied, error)) error {
-	if err := makeLayer(dir, parent); err != nil {
+func (s *Store) refGrow(place string, parent digest.Digest, fill func(dir string) (Applied, error)) (err error) {
+	grown := place + ".new"
+	defer func() {
+		if err != nil {
+			removeTree(grown)
+		}
+	}()
+	if err := errors.Join(removeTree(grown), removeTree(place)); err != nil { // half done, or torn
 		return err
 	}
-	fs := filepath.Join(dir, "fs")
-	applied, err := fill(fs)
+	if err := makeLayer(grown, parent); err != nil {
+		return err
+	}
+	files := filepath.Join(grown, "fs")
+	applied, err := fill(files)
 	if err != nil {
 		return err
 	}
@@ -68,7 +67,10 @@ func (s *Store) refGrow(dir string, parent digest.Digest, fill func(dir string) 
 	if err != nil {
 		return err
 	}
-	return inherit(fs, applied.Implicit, lower)
+	if err := inherit(files, applied.Implicit, lower); err != nil {
+		return err
+	}
+	return os.Rename(grown, place)
 }
 
 // Mount mounts the snapshot's tree.

@@ -169,35 +169,6 @@ func (p *program) rm() *cobra.Command {
 	}
 }
 
-func (p *program) gc() *cobra.Command {
-	o := images.CollectOptions{Steps: 7 * 24 * time.Hour, Partial: 24 * time.Hour}
-	var all bool
-	cmd := &cobra.Command{
-		Use: "gc", Short: "Remove what no name, snapshot or build needs", Args: exactly(0),
-		Long: `Removes what no name, snapshot or build needs. Kept are also steps of builds that
-were used within a week and downloads that broke off within a day, unless --all.
-It waits until nobody adds to the store.`,
-		RunE: p.run(layers, func(ctx context.Context, s *images.Store, _ []string) error {
-			if all {
-				o.Steps, o.Partial = 0, 0
-			}
-			done, err := s.Collect(ctx, o)
-			if err != nil {
-				return err
-			}
-			verb := "removed"
-			if o.DryRun {
-				verb = "would remove"
-			}
-			fmt.Printf("%s %d blobs, %d layers, %d build steps, %d leftovers: %s\n", verb, done.Blobs, done.Layers, done.Steps, done.Partial, inBytes(done.Bytes))
-			return nil
-		}),
-	}
-	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "only say what would go")
-	cmd.Flags().BoolVar(&all, "all", false, "build steps and partial downloads too")
-	return cmd
-}
-
 func size(img *images.Image) (n int64) {
 	for _, l := range img.Layers {
 		n += l.Size

@@ -84,7 +84,8 @@ func opened(t *testing.T, cmd *exec.Cmd, dir string) {
 func TestImage_InterruptedBuild(t *testing.T) {
 	need(t, baseRoot)
 	u := newUser(t)
-	u.does("build", "-t", "localhost/base", "-f", examples+"/base/Dockerfile", "@base")
+	base := folderOf(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY . /\n"})
+	u.does("build", "-t", "localhost/base", "-f", base+"/Dockerfile", "@base")
 	before := left(t)
 	dir := folderOf(t, map[string]string{"Dockerfile": "FROM localhost/base\nRUN echo begun; sleep 1000\n"})
 	cmd := u.command("build", "--network", "none", dir)

@@ -76,7 +76,8 @@ func (c *Client) refLayers(ctx context.Context, s *images.Store, ref Reference, 
 			}
 			err = finish(s.AddLayer(ctx, chains[i+1], chains[i], func(dir string) (images.Applied, error) {
 				applied, err := s.ApplyBlob(ctx, d, p.diffIDs[i], content, dir)
-				if free(); err == nil {
+				if err == nil {
+					free()
 					err = st.parent(ctx, i)
 				}
 				return applied, err
@@ -104,14 +105,14 @@ func (c *Client) refContent(ctx context.Context, s *images.Store, ref Reference,
 		return err
 	}
 	if err == nil && w.Offset() == 0 {
-		p, done := newPipe(buffer), make(chan error, 1)
+		p, done := newPipe(int(min(buffer, max(d.Size, 1)))), make(chan error, 1)
 		go func() {
 			err := download(io.MultiWriter(w, p))
 			p.CloseWrite(err) // the end only now: who unpacks must not be done with what is false
 			done <- err
 		}()
 		return p, func(err error) error {
-			p.CloseRead(err) // nil, where the layer was there: the blob is wanted all the same
+			p.CloseRead(nil) // the blob is wanted all the same: it tells who is at fault, or is not here yet
 			return cmp.Or(<-done, err)
 		}, nil
 	}

@@ -49,6 +49,9 @@ func (b *Blobs) Create(ctx context.Context, want Descriptor) (_ *Writer, err err
 }
 
 func (w *Writer) Write(p []byte) (n int, err error) {
+	if w.file == nil {
+		return 0, fmt.Errorf("write: %w", os.ErrClosed)
+	}
 	if left := w.want.Size - w.size; w.want.Size >= 0 && int64(len(p)) > left {
 		return 0, fmt.Errorf("blob %s: %d bytes, %d are left: %w", w.want.Digest, len(p), left, ErrTooLarge)
 	}
@@ -80,7 +83,7 @@ func (w *Writer) Commit() (Descriptor, error) {
 		return Descriptor{}, errors.Join(os.Remove(w.file.Name()), mismatch(w.want, is, w.size))
 	}
 	if err := w.file.Sync(); err != nil {
-		return Descriptor{}, err
+		return Descriptor{}, errors.Join(err, os.Remove(w.file.Name()))
 	}
 	place := w.blobs.Path(is)
 	if err := os.Rename(w.file.Name(), place); err != nil {
@@ -94,12 +97,13 @@ func (b *Blobs) Open(d Descriptor) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, notFound(string(d.Digest), err)
 	}
-	r := &refReader{of: d, close: f.Close, left: io.LimitedReader{R: f, N: 1 << 62}}
-	if d.Size >= 0 {
-		r.left.N = d.Size
+	fi, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
 	}
-	r.max, r.sum = r.left.N, digest.SHA256.Digester()
-	if fi, err := f.Stat(); err == nil && d.Size >= 0 && fi.Size() != d.Size {
+	r := &refReader{of: d, close: f.Close, left: io.LimitedReader{R: f, N: fi.Size()}, max: fi.Size(), sum: digest.SHA256.Digester()}
+	if d.Size >= 0 && fi.Size() != d.Size {
 		r.early = fmt.Errorf("blob %s: %d bytes, not %d: %w", d.Digest, fi.Size(), d.Size, ErrMismatch)
 	}
 	return r, nil

@@ -111,7 +111,7 @@ func Select(index *v1.Index, want v1.Platform) (Descriptor, error) {
 			there += " " + FormatPlatform(*d.Platform)
 		}
 	}
-	return Descriptor{}, fmt.Errorf("for %s: %w among%s", FormatPlatform(normalize(want)), ErrNotFound, cut(there))
+	return Descriptor{}, fmt.Errorf("for %s: %w among%q", FormatPlatform(normalize(want)), ErrNotFound, cut(there))
 }
 
 func ChainIDs(diffIDs []digest.Digest) []digest.Digest {

@@ -37,7 +37,7 @@ func Apply(ctx context.Context, r io.Reader, dir string, o ApplyOptions) (a Appl
 				err = t.Link(name, path.Join(old...))
 			}
 			if err != nil {
-				return fmt.Errorf("to %s: %w", shortName(h.Linkname), because(err))
+				return fmt.Errorf("a hard link to %s: %w", shortName(h.Linkname), because(err))
 			}
 			return nil
 		},
@@ -70,9 +70,6 @@ func Apply(ctx context.Context, r io.Reader, dir string, o ApplyOptions) (a Appl
 			case strings.HasPrefix(part, ".wh..wh."):
 				return nil
 			case !last || part == ".wh." || part == ".wh.." || part == ".wh...":
-				if slices.ContainsFunc(parts, func(p string) bool { return strings.HasPrefix(p, ".wh..wh.") }) {
-					return nil
-				}
 				return errors.New("a whiteout of nothing, or a file in one")
 			default:
 				gone = append(gone, going{path.Join(path.Dir(name), part[4:]), false})

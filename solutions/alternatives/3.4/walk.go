@@ -24,7 +24,7 @@ func Diff(ctx context.Context, upper string, w io.Writer, o DiffOptions) error {
 	}
 	defer root.Close()
 	out := tar.NewWriter(w)
-	seen := map[[2]uint64]string{}
+	seen := map[[2]uint64]*tar.Header{}
 	err = filepath.WalkDir(upper, func(at string, _ fs.DirEntry, err error) error {
 		name, _ := filepath.Rel(upper, at)
 		if err = cmp.Or(err, ctx.Err()); err == nil {
@@ -41,7 +41,7 @@ func Diff(ctx context.Context, upper string, w io.Writer, o DiffOptions) error {
 	return out.Close()
 }
 
-func refShip(root *os.Root, out *tar.Writer, name string, o DiffOptions, seen map[[2]uint64]string) error {
+func refShip(root *os.Root, out *tar.Writer, name string, o DiffOptions, seen map[[2]uint64]*tar.Header) error {
 	fi, err := root.Lstat(name)
 	if err != nil {
 		return err
@@ -63,11 +63,11 @@ func refShip(root *os.Root, out *tar.Writer, name string, o DiffOptions, seen ma
 		return nil
 	}
 	inode := [2]uint64{st.Dev, st.Ino}
-	if first := seen[inode]; first != "" && kind != unix.S_IFDIR {
-		h.Typeflag, h.Linkname = tar.TypeLink, first
+	if first := seen[inode]; first != nil && kind != unix.S_IFDIR {
+		h.Typeflag, h.Linkname, h.Uid, h.Gid = tar.TypeLink, first.Name, first.Uid, first.Gid
 		return out.WriteHeader(h)
 	}
-	seen[inode] = name
+	seen[inode] = h
 	switch kind {
 	case unix.S_IFIFO:
 		h.Typeflag = tar.TypeFifo
@@ -96,7 +96,7 @@ func refShip(root *os.Root, out *tar.Writer, name string, o DiffOptions, seen ma
 	}
 	h.Typeflag, h.Name = tar.TypeDir, name+"/"
 	if err = out.WriteHeader(h); err == nil && opaque {
-		mark.Name = h.Name + ".wh..wh..opq"
+		mark.Name = filepath.Join(name, ".wh..wh..opq")
 		err = out.WriteHeader(&mark)
 	}
 	return err
@@ -107,5 +107,5 @@ func refTime(seconds int64, o DiffOptions) time.Time {
 	if o.Epoch.IsZero() || at.Before(o.Epoch) {
 		return at
 	}
-	return o.Epoch
+	return time.Unix(o.Epoch.Unix(), 0)
 }

@@ -67,7 +67,7 @@ func (c *Client) layers(ctx context.Context, s *images.Store, ref Reference, p *
 	var all sync.WaitGroup
 	for i := range p.layers {
 		free, err := st.slot(ctx)
-		if err != nil {
+		if err != nil { // ctx's cause, in the end
 			break
 		}
 		all.Go(func() {
@@ -101,8 +101,10 @@ func (c *Client) layer(ctx context.Context, s *images.Store, ref Reference, p *p
 		}
 		return applied, err
 	})
-	if err == nil { // where it was there, nobody has read a byte
-		_, err = io.Copy(io.Discard, content)
+	// Where the layer was there nobody has read a byte; where it could not be unpacked,
+	// the whole blob tells who is at fault.
+	if _, failed := io.Copy(io.Discard, content); failed != nil {
+		return failed
 	}
 	return err
 }

@@ -83,7 +83,7 @@ func Resume(ctx context.Context, open func(ctx context.Context, from int64) (bod
 	go func() {
 		defer close(ended)
 		next := from
-		for breaks := 0; ; {
+		for calls := 1; ; {
 			_, err := io.CopyN(io.Discard, body, next-at)
 			var n int64
 			if err == nil {
@@ -94,8 +94,8 @@ func Resume(ctx context.Context, open func(ctx context.Context, from int64) (bod
 				w.Close()
 				return
 			}
-			if breaks++; n > 0 {
-				breaks = 0
+			if n > 0 {
+				calls = 0
 			}
 			switch {
 			case errors.Is(err, io.ErrClosedPipe):
@@ -106,7 +106,8 @@ func Resume(ctx context.Context, open func(ctx context.Context, from int64) (bod
 				err = io.ErrUnexpectedEOF
 				fallthrough
 			default:
-				if breaks <= maxBreaks {
+				if calls < maxBreaks {
+					calls++
 					if body, at, err = open(ctx, next); err == nil {
 						continue
 					}
@@ -136,9 +137,10 @@ func (p *piped) Close() error {
 
 func (c *Client) PushBlob(ctx context.Context, to Reference, d Descriptor, from string, content func() (io.ReadCloser, error)) error {
 	scopes := []string{"repository:" + to.Repository + ":pull,push"}
-	mount, mountScopes := "", scopes
+	mount, mountScopes, mounted := "", scopes, 0 // no status
 	if from != "" {
 		mount = "?mount=" + url.QueryEscape(string(d.Digest)) + "&from=" + url.QueryEscape(from)
+		mounted = http.StatusCreated
 		mountScopes = []string{scopes[0], "repository:" + from + ":pull"}
 	}
 	var last *http.Response
@@ -148,7 +150,7 @@ func (c *Client) PushBlob(ctx context.Context, to Reference, d Descriptor, from 
 		done, goOn  int
 	}{
 		{http.MethodHead, "blobs/" + string(d.Digest), scopes, http.StatusOK, http.StatusNotFound},
-		{http.MethodPost, "blobs/uploads/" + mount, mountScopes, http.StatusCreated, http.StatusAccepted},
+		{http.MethodPost, "blobs/uploads/" + mount, mountScopes, mounted, http.StatusAccepted},
 	} {
 		resp, err := c.ask(ctx, to, step.method, step.url, step.scopes, step.done, step.goOn)
 		if err != nil || resp.StatusCode == step.done {

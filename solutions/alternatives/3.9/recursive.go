@@ -68,6 +68,9 @@ func (b *Builder) Build(ctx context.Context, tag string) (d images.Descriptor, e
 		}
 		b.built[n] = &r.state
 	}
+	if err := context.Cause(ctx); err != nil {
+		return d, err
+	}
 	return b.write(ctx, &r.state, tag)
 }
 
@@ -82,13 +85,10 @@ func (r *refRun) all(st *Stage) error {
 	}
 	r.state = state
 	for _, s := range steps {
-		select {
-		case <-r.ctx.Done():
-			err = context.Cause(r.ctx)
-		default:
-			err = r.one(&s)
+		if err := context.Cause(r.ctx); err != nil {
+			return err
 		}
-		if err != nil {
+		if err := r.one(&s); err != nil {
 			return r.File.at(s.Line, fmt.Errorf("%s: %w", s.Name(), err))
 		}
 	}

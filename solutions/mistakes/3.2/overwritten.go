@@ -28,7 +28,7 @@ func ParseManifest(mediaType string, data []byte) (*v1.Manifest, error) {
 	case m.SchemaVersion != 2:
 		return nil, fmt.Errorf("a manifest of schema %d: %w", m.SchemaVersion, errSchema1)
 	case m.Manifests != nil:
-		return nil, errors.New("a manifest with both layers and manifests")
+		return nil, errors.New("a manifest with manifests, as an index has them")
 	case len(m.Layers) > MaxLayers:
 		return nil, fmt.Errorf("a manifest of %d layers: more than %d cannot be mounted", len(m.Layers), MaxLayers)
 	case m.Config.MediaType != v1.MediaTypeImageConfig:
@@ -92,7 +92,7 @@ func Select(index *v1.Index, want v1.Platform) (Descriptor, error) {
 		}
 	}
 	if at < 0 {
-		return Descriptor{}, fmt.Errorf("no image for %s (there are: %s): %w", FormatPlatform(normalize(want)), cut(strings.Join(there, ", ")), ErrNotFound)
+		return Descriptor{}, fmt.Errorf("no image for %s (there are: %q): %w", FormatPlatform(normalize(want)), cut(strings.Join(there, ", ")), ErrNotFound)
 	}
 	return index.Manifests[at], nil
 }

@@ -62,22 +62,11 @@ func (l *refLayer) entry(h *tar.Header, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	dir, base := path.Split(name)
-	gone, isWhiteout := strings.CutPrefix(base, whiteoutPrefix)
-	switch {
-	case base == opaqueName:
-		l.opaques = append(l.opaques, path.Clean(dir))
-		return l.remember(name)
-	case strings.Contains("/"+name, "/"+whiteoutPrefix+whiteoutPrefix):
-		return nil // aufs kept its own things under such names
-	case strings.Contains("/"+dir, "/"+whiteoutPrefix):
-		return errors.New("a file in a whiteout")
-	case isWhiteout && (gone == "" || gone == "." || gone == ".."):
-		return errors.New("a whiteout of nothing")
-	case isWhiteout:
-		l.whiteouts = append(l.whiteouts, dir+gone)
-		return l.remember(name)
-	case name == "." && h.Typeflag != tar.TypeDir:
+	// The first part that begins with .wh. decides.
+	if i := strings.Index("/"+name, "/"+whiteoutPrefix); i >= 0 {
+		return l.takeAway(name[:i], name[i:])
+	}
+	if name == "." && h.Typeflag != tar.TypeDir {
 		return errors.New("the layer's own folder as a file")
 	}
 	switch h.Typeflag {
@@ -102,6 +91,25 @@ func (l *refLayer) entry(h *tar.Header, content io.Reader) error {
 		return nil
 	}
 	return fmt.Errorf("an entry of type %q, which no image may hold", h.Typeflag)
+}
+
+// takeAway remembers what is gone from dir: mark is a name that begins with .wh., and
+// all that follows it.
+func (l *refLayer) takeAway(dir, mark string) error {
+	gone := strings.TrimPrefix(mark, whiteoutPrefix)
+	switch {
+	case mark == opaqueName:
+		l.opaques = append(l.opaques, path.Clean(dir))
+		return l.remember(dir)
+	case strings.HasPrefix(gone, whiteoutPrefix):
+		return nil // aufs kept its own things under such names
+	case strings.Contains(gone, "/"):
+		return errors.New("a file in a whiteout")
+	case gone == "" || gone == "." || gone == "..":
+		return errors.New("a whiteout of nothing")
+	}
+	l.whiteouts = append(l.whiteouts, dir+gone)
+	return l.remember(dir + gone)
 }
 func refClean(name string) (string, error) {
 	if name == "" || name[0] == '/' {

@@ -22,7 +22,7 @@ func Diff(ctx context.Context, upper string, w io.Writer, o DiffOptions) error {
 		return fmt.Errorf("diff: %w", err)
 	}
 	defer root.Close()
-	d := refDiff{ctx, root, o, tar.NewWriter(w), map[uint64]string{}}
+	d := refDiff{ctx, root, o, tar.NewWriter(w), map[uint64]*tar.Header{}}
 	if err = d.visit("."); err == nil {
 		err = d.out.Close()
 	}
@@ -37,7 +37,7 @@ type refDiff struct {
 	root  *os.Root
 	o     DiffOptions
 	out   *tar.Writer
-	names map[uint64]string // of files with several names, by inode: the first
+	names map[uint64]*tar.Header // of files with several names, by inode: the first
 }
 
 func (d *refDiff) visit(name string) error {
@@ -75,17 +75,19 @@ func (d *refDiff) entry(name string, fi fs.FileInfo, st *syscall.Stat_t) error {
 	case kind == fs.ModeSocket: // nothing without the process that made it
 		return nil
 	}
-	h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: int64(st.Mode & 0o7777), ModTime: fi.ModTime().Truncate(time.Second), Format: tar.FormatPAX}
+	h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: int64(st.Mode & 0o7777), ModTime: fi.ModTime(), Format: tar.FormatPAX}
 	h.Uid, h.Gid = ownerOf(st, d.o.Owners)
 	if !d.o.Epoch.IsZero() && h.ModTime.After(d.o.Epoch) {
 		h.ModTime = d.o.Epoch
 	}
+	h.ModTime = h.ModTime.Truncate(time.Second)
 	if !fi.IsDir() && st.Nlink > 1 {
-		if first, ok := d.names[st.Ino]; ok {
-			h.Typeflag, h.Linkname = tar.TypeLink, first
-			return d.out.WriteHeader(h)
+		if first := d.names[st.Ino]; first != nil {
+			link := *first
+			link.Typeflag, link.Name, link.Linkname, link.Size, link.PAXRecords = tar.TypeLink, name, first.Name, 0, nil
+			return d.out.WriteHeader(&link)
 		}
-		d.names[st.Ino] = name
+		d.names[st.Ino] = h // completed below
 	}
 	switch kind {
 	case fs.ModeDir, 0:

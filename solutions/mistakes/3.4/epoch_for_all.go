@@ -16,13 +16,14 @@ import (
 	"time"
 )
 
+// Diff writes the upper folder of an overlay as a layer, a plain tar.
 func Diff(ctx context.Context, upper string, w io.Writer, o DiffOptions) error {
 	root, err := os.OpenRoot(upper)
 	if err != nil {
 		return fmt.Errorf("diff: %w", err)
 	}
 	defer root.Close()
-	d := refDiff{ctx, root, o, tar.NewWriter(w), map[uint64]string{}}
+	d := refDiff{ctx, root, o, tar.NewWriter(w), map[uint64]*tar.Header{}}
 	if err = d.visit("."); err == nil {
 		err = d.out.Close()
 	}
@@ -37,9 +38,11 @@ type refDiff struct {
 	root  *os.Root
 	o     DiffOptions
 	out   *tar.Writer
-	names map[uint64]string // of files with several names, by inode: the first
+	names map[uint64]*tar.Header // of files with several names, by inode: the first
 }
 
+// visit ships a name, and if it is a folder then what is in it, in lexical order,
+// which no file system's own is.
 func (d *refDiff) visit(name string) error {
 	if err := d.ctx.Err(); err != nil {
 		return err
@@ -75,17 +78,19 @@ func (d *refDiff) entry(name string, fi fs.FileInfo, st *syscall.Stat_t) error {
 	case kind == fs.ModeSocket: // nothing without the process that made it
 		return nil
 	}
-	h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: int64(st.Mode & 0o7777), ModTime: fi.ModTime().Truncate(time.Second), Format: tar.FormatPAX}
+	h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: int64(st.Mode & 0o7777), ModTime: fi.ModTime(), Format: tar.FormatPAX}
 	h.Uid, h.Gid = ownerOf(st, d.o.Owners)
 	if !d.o.Epoch.IsZero() {
 		h.ModTime = d.o.Epoch
 	}
+	h.ModTime = h.ModTime.Truncate(time.Second)
 	if !fi.IsDir() && st.Nlink > 1 {
-		if first, ok := d.names[st.Ino]; ok {
-			h.Typeflag, h.Linkname = tar.TypeLink, first
-			return d.out.WriteHeader(h)
+		if first := d.names[st.Ino]; first != nil {
+			link := *first
+			link.Typeflag, link.Name, link.Linkname, link.Size, link.PAXRecords = tar.TypeLink, name, first.Name, 0, nil
+			return d.out.WriteHeader(&link)
 		}
-		d.names[st.Ino] = name
+		d.names[st.Ino] = h // completed below
 	}
 	switch kind {
 	case fs.ModeDir, 0:
@@ -103,6 +108,8 @@ func (d *refDiff) entry(name string, fi fs.FileInfo, st *syscall.Stat_t) error {
 	}
 	return d.out.WriteHeader(h)
 }
+
+// content ships what can be opened, with its attributes: a folder, or a file.
 func (d *refDiff) content(name string, h *tar.Header, fi fs.FileInfo) error {
 	f, opaque, err := openEntry(d.root, name, h, d.o.Owners)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"time"
 )
 
+// Diff writes the upper folder of an overlay as a layer, a plain tar.
 func Diff(ctx context.Context, upper string, w io.Writer, o DiffOptions) error {
 	root, err := os.OpenRoot(upper)
 	if err != nil {
@@ -39,6 +40,8 @@ type refDiff struct {
 	out  *tar.Writer
 }
 
+// visit ships a name, and if it is a folder then what is in it, in lexical order,
+// which no file system's own is.
 func (d *refDiff) visit(name string) error {
 	if err := d.ctx.Err(); err != nil {
 		return err
@@ -74,11 +77,12 @@ func (d *refDiff) entry(name string, fi fs.FileInfo, st *syscall.Stat_t) error {
 	case kind == fs.ModeSocket: // nothing without the process that made it
 		return nil
 	}
-	h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: int64(st.Mode & 0o7777), ModTime: fi.ModTime().Truncate(time.Second), Format: tar.FormatPAX}
+	h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: int64(st.Mode & 0o7777), ModTime: fi.ModTime(), Format: tar.FormatPAX}
 	h.Uid, h.Gid = ownerOf(st, d.o.Owners)
 	if !d.o.Epoch.IsZero() && h.ModTime.After(d.o.Epoch) {
 		h.ModTime = d.o.Epoch
 	}
+	h.ModTime = h.ModTime.Truncate(time.Second)
 	switch kind {
 	case fs.ModeDir, 0:
 		return d.content(name, h, fi)
@@ -95,6 +99,8 @@ func (d *refDiff) entry(name string, fi fs.FileInfo, st *syscall.Stat_t) error {
 	}
 	return d.out.WriteHeader(h)
 }
+
+// content ships what can be opened, with its attributes: a folder, or a file.
 func (d *refDiff) content(name string, h *tar.Header, fi fs.FileInfo) error {
 	f, opaque, err := openEntry(d.root, name, h, d.o.Owners)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// LayerPath returns the folder of an unpacked layer.
 func (s *Store) LayerPath(chain digest.Digest) (string, error) {
 	if err := checkDigest(chain); err != nil {
 		return "", err
@@ -24,6 +25,8 @@ func (s *Store) LayerPath(chain digest.Digest) (string, error) {
 	}
 	return filepath.Join(dir, "fs"), nil
 }
+
+// AddLayer unpacks a layer unless it is there.
 func (s *Store) AddLayer(ctx context.Context, chain, parent digest.Digest, fill func(dir string) (Applied, error)) error {
 	if _, err := s.LayerPath(chain); !errors.Is(err, ErrNotFound) {
 		return err
@@ -34,31 +37,30 @@ func (s *Store) AddLayer(ctx context.Context, chain, parent digest.Digest, fill 
 		return err
 	}
 	defer unlock()
-	if _, err := s.LayerPath(chain); err == nil { // by whoever had the lock before
-		return nil
+	if _, err := s.LayerPath(chain); err != nil { // not by whoever had the lock before
+		if err := s.refGrow(place, parent, fill); err != nil {
+			return fmt.Errorf("layer %s: %w", chain, err)
+		}
 	}
-	grown := place + ".new"
-	err = errors.Join(removeTree(grown), removeTree(place)) // half done, or torn
-	if err == nil {
-		err = s.refGrow(grown, parent, fill)
-	}
-	if err == nil {
-		err = os.Rename(grown, place)
-	}
-	if err != nil {
-		removeTree(grown)
-		return fmt.Errorf("layer %s: %w", chain, err)
-	}
-	os.Remove(place + ".lock") // whoever waits for it finds the layer
+	os.Remove(place + ".lock") // now, while it is ours; whoever waits for it finds the layer
 	return nil
 }
 
-func (s *Store) refGrow(dir string, parent digest.Digest, fill func(dir string) (Applied, error)) error {
-	if err := makeLayer(dir, parent); err != nil {
+func (s *Store) refGrow(place string, parent digest.Digest, fill func(dir string) (Applied, error)) (err error) {
+	grown := place + ".new"
+	defer func() {
+		if err != nil {
+			removeTree(grown)
+		}
+	}()
+	if err := errors.Join(removeTree(grown), removeTree(place)); err != nil { // half done, or torn
 		return err
 	}
-	fs := filepath.Join(dir, "fs")
-	applied, err := fill(fs)
+	if err := makeLayer(grown, parent); err != nil {
+		return err
+	}
+	files := filepath.Join(grown, "fs")
+	applied, err := fill(files)
 	if err != nil {
 		return err
 	}
@@ -66,8 +68,13 @@ func (s *Store) refGrow(dir string, parent digest.Digest, fill func(dir string) 
 	if err != nil {
 		return err
 	}
-	return inherit(fs, applied.Implicit, lower)
+	if err := inherit(files, applied.Implicit, lower); err != nil {
+		return err
+	}
+	return os.Rename(grown, place)
 }
+
+// Mount mounts the snapshot's tree.
 func (sn *Snapshot) Mount(target string) error {
 	lower, err := sn.store.Lowers(sn.Parent)
 	if err != nil {
@@ -78,13 +85,18 @@ func (sn *Snapshot) Mount(target string) error {
 	}
 	return mountOverlay(target, lower, sn.Upper(), filepath.Join(sn.dir(), "work"), unix.MS_NODEV)
 }
+
+// MountReadonly mounts a layer and those below it.
 func (s *Store) MountReadonly(chain digest.Digest, target string) error {
 	lower, err := s.Lowers(chain)
 	if err != nil {
 		return err
 	}
+	// The empty one hides the whiteouts of a first layer that has some, too.
 	return mountOverlay(target, append(lower, s.Path("layers", "empty")), "", "", unix.MS_NODEV|unix.MS_RDONLY)
 }
+
+// overlayOptions returns the data of mount(2) for these layers.
 func overlayOptions(lower []string, upper, work string) (data string, done func(), err error) {
 	dirs := slices.Clone(lower)
 	if upper != "" {

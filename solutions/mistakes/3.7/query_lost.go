@@ -2,6 +2,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -35,12 +37,11 @@ func (c *Client) refToken(ctx context.Context, ref Reference, ch Challenge, scop
 	if err != nil || realm.Host == "" || realm.Scheme != "https" && (realm.Scheme != "http" || c.secure(ref)) {
 		return "", until, fmt.Errorf("its token server %q is not one to send credentials to", clean(ch.Params["realm"]))
 	}
-	query := realm.Query()
+	more := url.Values{"scope": scopes}
 	if service := ch.Params["service"]; service != "" {
-		query.Set("service", service)
+		more.Set("service", service)
 	}
-	query["scope"] = scopes
-	realm.RawQuery = query.Encode()
+	refAdd(realm, more)
 	asked := c.now() // not when the answer is here: it may have been long on its way
 	token, good, err := c.fetchToken(ctx, realm.String(), who)
 	if err != nil {
@@ -60,47 +61,50 @@ type refResumed struct {
 	open     func(context.Context, int64) (io.ReadCloser, int64, error)
 	body     io.ReadCloser
 	at, size int64 // the next byte that is handed out, and the end
-	breaks   int   // since a byte came
+	calls    int   // of open, since a byte came
+	err      error // nothing comes after it
 }
 
 func (r *refResumed) reopen() error {
+	r.calls++
 	body, at, err := r.open(r.ctx, r.at)
-	if err != nil {
-		return err
+	if err == nil {
+		r.body = body
+		io.CopyN(io.Discard, body, r.at-at) // where this breaks off, Read finds it broken
 	}
-	r.body = body
-	io.CopyN(io.Discard, body, r.at-at) // where this breaks off, Read finds it broken
-	return nil
+	return err
 }
 
 func (r *refResumed) Read(p []byte) (int, error) {
-	for r.at < r.size {
+	for r.err == nil && r.at < r.size {
 		n, err := r.body.Read(p[:min(int64(len(p)), r.size-r.at)])
 		if n > 0 {
-			r.at, r.breaks = r.at+int64(n), 0
+			r.at, r.calls = r.at+int64(n), 0
+		}
+		if n > 0 || err == nil {
 			return n, nil // an error comes again with the next read
 		}
-		if r.ctx.Err() != nil {
-			return 0, context.Cause(r.ctx)
-		}
-		if err == nil {
-			continue
-		}
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		if r.breaks++; r.breaks > maxBreaks {
-			return 0, fmt.Errorf("broken off at byte %d of %d, %d times: %w", r.at, r.size, r.breaks, err)
-		}
-		r.body.Close()
-		if err := r.reopen(); err != nil {
-			return 0, err
-		}
+		r.err = r.broken(err)
 	}
-	return 0, io.EOF
+	return 0, cmp.Or(r.err, io.EOF)
 }
 
-func (r *refResumed) Close() error { return r.body.Close() }
+// broken goes on with another body, if that may help.
+func (r *refResumed) broken(err error) error {
+	if r.ctx.Err() != nil {
+		return context.Cause(r.ctx)
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	if r.calls >= maxBreaks {
+		return fmt.Errorf("broken off at byte %d of %d, %d times: %w", r.at, r.size, r.calls, err)
+	}
+	r.body.Close()
+	return r.reopen()
+}
+
+func (r *refResumed) Close() error { r.err = errors.New("read after Close"); return r.body.Close() }
 
 // PushBlob sends a blob to a repository, unless it is there.
 func (c *Client) PushBlob(ctx context.Context, to Reference, d Descriptor, from string, content func() (io.ReadCloser, error)) error {
@@ -109,13 +113,13 @@ func (c *Client) PushBlob(ctx context.Context, to Reference, d Descriptor, from 
 	if err != nil || resp.StatusCode == http.StatusOK {
 		return err
 	}
-	post, want := "blobs/uploads/", []int{http.StatusAccepted}
+	post, may, want := "blobs/uploads/", scopes, []int{http.StatusAccepted}
 	if from != "" {
 		post += "?" + url.Values{"mount": {string(d.Digest)}, "from": {from}}.Encode()
-		scopes = append(scopes, "repository:"+from+":pull")
+		may = append(may, "repository:"+from+":pull")
 		want = append(want, http.StatusCreated)
 	}
-	resp, err = c.ask(ctx, to, http.MethodPost, post, scopes, want...)
+	resp, err = c.ask(ctx, to, http.MethodPost, post, may, want...)
 	if err != nil || resp.StatusCode == http.StatusCreated {
 		return err
 	}
@@ -125,4 +129,9 @@ func (c *Client) PushBlob(ctx context.Context, to Reference, d Descriptor, from 
 	}
 	place.RawQuery = url.Values{"digest": {string(d.Digest)}}.Encode()
 	return c.upload(ctx, to, place.String(), scopes, d, content)
+}
+
+// refAdd leaves the query that is there as it is, byte for byte: it is somebody else's.
+func refAdd(u *url.URL, more url.Values) {
+	u.RawQuery = strings.TrimPrefix(u.RawQuery+"&"+more.Encode(), "&")
 }

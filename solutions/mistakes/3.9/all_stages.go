@@ -2,6 +2,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,9 @@ func (b *Builder) Build(ctx context.Context, tag string) (images.Descriptor, err
 		}
 		b.built[i] = last
 	}
+	if ctx.Err() != nil {
+		return images.Descriptor{}, context.Cause(ctx)
+	}
 	return b.write(ctx, last, tag)
 }
 
@@ -57,6 +61,9 @@ func (b *Builder) refStage(ctx context.Context, st *Stage) (*State, error) {
 		return nil, err
 	}
 	for i := range steps {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		if err := b.refStep(ctx, &state, &steps[i]); err != nil {
 			return nil, b.File.at(steps[i].Line, fmt.Errorf("%s: %w", steps[i].Name(), err))
 		}
@@ -66,9 +73,6 @@ func (b *Builder) refStage(ctx context.Context, st *Stage) (*State, error) {
 
 // refStep takes a step from the cache or makes it, and adds it to the state.
 func (b *Builder) refStep(ctx context.Context, at *State, s *Step) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
 	files, contents, err := b.open(ctx, s)
 	if err != nil {
 		return err
@@ -103,7 +107,7 @@ func (b *Builder) refMake(ctx context.Context, at *State, s *Step, f *files) (ma
 	if err != nil {
 		return made, err
 	}
-	defer func() { err = errors.Join(err, sn.Remove()) }()
+	defer func() { err = cmp.Or(err, sn.Remove()) }()
 	changed, err := b.perform(ctx, s, f, sn)
 	if err != nil || !changed {
 		return made, err

@@ -59,6 +59,9 @@ func (b *Builder) Build(ctx context.Context, tag string) (images.Descriptor, err
 		}
 		b.built[i] = last
 	}
+	if ctx.Err() != nil {
+		return images.Descriptor{}, context.Cause(ctx)
+	}
 	return b.write(ctx, last, tag)
 }
 
@@ -72,6 +75,9 @@ func (b *Builder) refStage(ctx context.Context, st *Stage) (*State, error) {
 		return nil, err
 	}
 	for i := range steps {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		if err := b.refStep(ctx, &state, &steps[i]); err != nil {
 			return nil, b.File.at(steps[i].Line, fmt.Errorf("%s: %w", steps[i].Name(), err))
 		}
@@ -81,9 +87,6 @@ func (b *Builder) refStage(ctx context.Context, st *Stage) (*State, error) {
 
 // refStep takes a step from the cache or makes it, and adds it to the state.
 func (b *Builder) refStep(ctx context.Context, at *State, s *Step) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
 	files, contents, err := b.open(ctx, s)
 	if err != nil {
 		return err
