@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -40,8 +41,10 @@ func docker(t *testing.T, d *dockerd.Engine, args ...string) (string, int) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := d.Command(ctx, args...)
-	out, _ := cmd.CombinedOutput()
-	return string(out), cmd.ProcessState.ExitCode()
+	var out, errs bytes.Buffer // two streams: which comes first, nobody promises
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.Run()
+	return out.String() + errs.String(), cmd.ProcessState.ExitCode()
 }
 
 // Each is one `docker run`, as somebody would type it.
