@@ -52,3 +52,18 @@ func TestSnapshot_Remove(t *testing.T) {
 	check.NoError(t, "Snapshots", err)
 	check.Equal(t, "Snapshots", 0, len(all))
 }
+
+// An image may empty the whole tree and begin anew.
+func TestLowers_AnOpaqueRoot(t *testing.T) {
+	exercise.NeedAll(t)
+	sandbox.Need(t, overlays)
+	s := newStore(t)
+	base := addLayer(t, s, "base", "", files(t, "old"))
+	anew := addLayer(t, s, "anew", "base", func(dir string) Applied {
+		return apply(t, dir, ApplyOptions{Owners: s.Owners()}, tarEntry{Name: ".wh..wh..opq"}, tarEntry{Name: "new"})
+	})
+	tree := mounted(t, func(target string) error { return s.MountReadonly(anew, target) })
+	check.Equal(t, "the tree of a layer that hides all below it", "new", list(t, tree))
+	lower, err := s.Lowers(base)
+	check.True(t, "Lowers of the layer below", err == nil && len(lower) == 1, fmt.Sprint(lower, err), "one")
+}

@@ -105,7 +105,8 @@ func (s *Store) Sync() error {
 }
 
 // Lowers returns the folders of a layer and of all below it, the topmost first;
-// none for "".
+// none for "". Those below one that hides all of them (.wh..wh..opq in its root)
+// are left out: overlay takes no notice of that mark on a layer's own folder.
 func (s *Store) Lowers(chain digest.Digest) ([]string, error) {
 	var lower []string
 	for chain != "" {
@@ -117,6 +118,9 @@ func (s *Store) Lowers(chain digest.Digest) ([]string, error) {
 			return nil, err
 		}
 		lower = append(lower, dir)
+		if n, err := unix.Lgetxattr(dir, opaqueXattr, make([]byte, 1)); n == 1 && err == nil {
+			break
+		}
 		if chain, err = readParent(filepath.Dir(dir)); err != nil {
 			return nil, err
 		}
