@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"coracle/internal/check"
@@ -89,6 +90,50 @@ func TestEnvironment_Refuses(t *testing.T) {
 	from.Objects = NewDir(filepath.Join(dir, "x"))
 	_, _, err := Environment(t.Context(), pod, &pod.Spec.Containers[0], from)
 	check.ErrorHas(t, "Environment where objects cannot be read", err, []string{`secret "key"`, "not a directory"})
+}
+
+func TestEnvironment_FromAFile(t *testing.T) {
+	exercise.NeedAll(t)
+	from := sources(t)
+	var text string
+	from.File = func(_ *corev1.Pod, volume, path string) ([]byte, error) {
+		if path != "f" || volume != "v" {
+			return nil, os.ErrNotExist
+		}
+		return []byte(text), nil
+	}
+	for _, c := range []struct{ text, ref, want string }{
+		{"# x\n\n  K='a b=\\n$(Q)#'  # y\nK='second'\n", "path: f, key: K", "[K=a b=\\n$(Q)#]"},
+		{"A='1\n2'\nK=''", "path: f, key: K", "[K=]"},
+		{"A='1\n2'\nK=''", "path: f, key: A", "[K=1\n2]"},
+		{"A='1'", "path: f, key: K, optional: true", "[]"},
+		{"", "path: g, key: K, optional: true", "[]"},
+		{"A='1'", "path: f, key: K", "couldn't find key K in file f of volume v"},
+		{"", "path: g, key: K", "file g of volume v: file does not exist"},
+		{"K='1'\nA=1", "path: f, key: K, optional: true", "file f of volume v: line 2: want KEY='VALUE'"},
+		{"A='1\n\nK='2", "path: f, key: K", `line 3: "2" after the value of A`},
+		{"K='1", "path: f, key: K", "the value of K has no end"},
+	} {
+		text = c.text
+		pod := one(t, "env: [{name: K, valueFrom: {fileKeyRef: {volumeName: v, "+c.ref+"}}}]")
+		env, _, err := Environment(t.Context(), pod, &pod.Spec.Containers[0], from)
+		if err != nil {
+			check.ErrorHas(t, "Environment of "+c.text, err, []string{c.want})
+			continue
+		}
+		check.Equal(t, "Environment of "+c.text, c.want, fmt.Sprint(list(env)))
+	}
+}
+
+func FuzzEnvFile(f *testing.F) {
+	f.Add("A='1'\n#\nB='\n'")
+	f.Fuzz(func(t *testing.T, text string) {
+		if value, found, err := envFile(text, "A"); err == nil && found {
+			again, _, err := envFile("A='"+value+"'", "A")
+			check.NoError(t, "read it back", err)
+			check.Equal(t, "read it back", value, again)
+		}
+	})
 }
 
 func TestDir_FollowsItsFiles(t *testing.T) {

@@ -31,7 +31,7 @@ type Volumes struct {
 	PodIPs func(pod *corev1.Pod) []string
 }
 
-// SetUp makes the pod's volumes that a container mounts, or brings them up to date.
+// SetUp makes the pod's volumes that a container uses, or brings them up to date.
 // The error is of the first that cannot be, in the kubelet's words: the pod waits.
 func (v *Volumes) SetUp(ctx context.Context, pod *corev1.Pod) error {
 	dir, err := v.podDir(pod.UID)
@@ -41,7 +41,7 @@ func (v *Volumes) SetUp(ctx context.Context, pod *corev1.Pod) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
-	used := mounted(pod)
+	used := inUse(pod)
 	for i := range pod.Spec.Volumes {
 		vol := &pod.Spec.Volumes[i]
 		if !used[vol.Name] {
@@ -105,19 +105,24 @@ func (v *Volumes) podDir(uid types.UID) (string, error) {
 	return filepath.Join(v.Dir, string(uid)), nil
 }
 
-// mounted are the names of the volumes that a container of any kind mounts.
-func mounted(pod *corev1.Pod) map[string]bool {
+// inUse are the names of the volumes that a container of any kind mounts, or reads a variable from.
+func inUse(pod *corev1.Pod) map[string]bool {
 	names := map[string]bool{}
-	add := func(mounts []corev1.VolumeMount) {
+	add := func(mounts []corev1.VolumeMount, env []corev1.EnvVar) {
 		for _, m := range mounts {
 			names[m.Name] = true
 		}
+		for _, e := range env {
+			if e.ValueFrom != nil && e.ValueFrom.FileKeyRef != nil {
+				names[e.ValueFrom.FileKeyRef.VolumeName] = true
+			}
+		}
 	}
 	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		add(c.VolumeMounts)
+		add(c.VolumeMounts, c.Env)
 	}
 	for _, c := range pod.Spec.EphemeralContainers {
-		add(c.VolumeMounts)
+		add(c.VolumeMounts, c.Env)
 	}
 	return names
 }

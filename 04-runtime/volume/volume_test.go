@@ -141,7 +141,7 @@ func TestMounts_AsTheContainerAsks(t *testing.T) {
 		"{Source:e Image: SubPath: Target:/f Readonly:true RecursiveReadonly:true Propagation:private}":                                    {Name: "e", MountPath: "/f", ReadOnly: true, RecursiveReadOnly: &possible},
 		"{Source:e Image: SubPath: Target:/e Readonly:false RecursiveReadonly:false Propagation:rslave}":                                   {Name: "e", MountPath: "/e", MountPropagation: &slave},
 		"{Source:conf Image: SubPath: Target:/c Readonly:true RecursiveReadonly:false Propagation:private}":                                {Name: "conf", MountPath: "/c"},
-		"{Source:. Image:sha256:1 SubPath:usr Target:/i Readonly:true RecursiveReadonly:false Propagation:private}":                         {Name: "i", MountPath: "/i", SubPath: "usr"},
+		"{Source:. Image:sha256:1 SubPath:usr Target:/i Readonly:true RecursiveReadonly:false Propagation:private}":                        {Name: "i", MountPath: "/i", SubPath: "usr"},
 		"{Source:0 Image: SubPath: Target:/x Readonly:false RecursiveReadonly:false Propagation:private}":                                  {Name: "e", MountPath: "/x", SubPathExpr: "$(POD)/x"},
 		`volume "e" of container c: Bidirectional mount propagation is available only to privileged containers`:                            {Name: "e", MountPath: "/e", MountPropagation: &shared},
 		`volume "e" of container c: recursiveReadOnly may only be specified when readOnly is true`:                                         {Name: "e", MountPath: "/e", RecursiveReadOnly: &enabled},
@@ -187,4 +187,24 @@ func TestTearDown_RemovesNothingOfOthers(t *testing.T) {
 	_, err := os.Stat(filepath.Join(v.Dir, string(pod.UID)))
 	check.True(t, "the pod's folder", errors.Is(err, fs.ErrNotExist), check.Error(err), "gone")
 	check.NoError(t, "unmount", unix.Unmount(disk, 0))
+}
+
+func TestFile_OfAnotherContainer(t *testing.T) {
+	v, _ := begin(t)
+	pod := manifest(t, "[{name: e, emptyDir: {}}, {name: h, hostPath: {path: /}}]")
+	setUp(t, v, pod)
+	dir := at(t, v, pod, "e")
+	write(t, filepath.Join(dir, "env"), "A='1'")
+	write(t, filepath.Join(dir, "big"), string(make([]byte, maxFile+1)))
+	check.NoError(t, "link", os.Symlink("/etc/passwd", filepath.Join(dir, "link")))
+	check.NoError(t, "pipe", unix.Mkfifo(filepath.Join(dir, "pipe"), 0o666))
+	b, err := v.File(pod, "e", "env")
+	check.NoError(t, "File", err)
+	check.Equal(t, "the file", "A='1'", string(b))
+	for path, want := range map[string]string{"link": "escapes", "../../../x": "escapes", "pipe": "no file", "big": "more than", "none": "no such file", ".": "no file"} {
+		_, err := check.Within(t, "File of "+path, "its end", func() ([]byte, error) { return v.File(pod, "e", path) })
+		check.ErrorHas(t, "File of "+path, err, []string{want})
+	}
+	_, err = v.File(pod, "h", "etc/passwd")
+	check.ErrorHas(t, "File of a hostPath", err, []string{"no emptyDir"})
 }
