@@ -17,7 +17,9 @@
 //     container does to it at that moment;
 //   - what TearDown removes is the volume, never what was mounted in it.
 //
-// Caveats: the files of a subPath are not updated, as in Kubernetes. A disk emptyDir's
+// Caveats: who follows ..data at the very moment of a change may find the old state
+// gone (ENOENT), and finds the new one when it looks again; the kubelet's readers have
+// the same to do, and no revoked secret stays. The files of a subPath are not updated, as in Kubernetes. A disk emptyDir's
 // limit is measured (Exceeded), not enforced. With hostUsers: false the files' owners are
 // those that the container sees: the driver shows the mount with the pod's id maps.
 // Huge pages, service account tokens (chapter 5), and all volumes of CSI are not here.

@@ -27,9 +27,9 @@ type Volumes struct {
 	RecursiveReadonly bool
 	// ImageID finds the image of an image volume, which the agent has pulled.
 	ImageID func(ctx context.Context, pod *corev1.Pod, v *corev1.Volume) (string, error)
-	// PodIPs are a pod's addresses, for files of a downwardAPI; may be nil.
-	PodIPs func(pod *corev1.Pod) []string
 }
+
+var _ spec.Volumes = (*Volumes)(nil)
 
 // SetUp makes the pod's volumes that a container uses, or brings them up to date.
 // The error is of the first that cannot be, in the kubelet's words: the pod waits.

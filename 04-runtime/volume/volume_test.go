@@ -43,6 +43,13 @@ func TestEmptyDir_StaysWithItsLimits(t *testing.T) {
 	over, err := v.Exceeded(pod)
 	check.NoError(t, "Exceeded", err)
 	check.True(t, "measure 4 bytes", over == nil, fmt.Sprint(over), "not over")
+	// What is mounted there is not in it.
+	check.NoError(t, "mkdir", os.Mkdir(at(t, v, pod, "disk", "other"), 0o755))
+	check.NoError(t, "mount", unix.Mount("tmpfs", at(t, v, pod, "disk", "other"), "tmpfs", 0, ""))
+	check.NoError(t, "write", os.WriteFile(at(t, v, pod, "disk", "other", "much"), make([]byte, 100<<10), 0o644))
+	over, err = v.Exceeded(pod)
+	check.NoError(t, "Exceeded", err)
+	check.True(t, "measure 4 bytes and a mount", over == nil, fmt.Sprint(over), "not over")
 	check.NoError(t, "write", os.WriteFile(at(t, v, pod, "disk", "much"), make([]byte, 100<<10), 0o644))
 	check.NoError(t, "link", os.Symlink("/", at(t, v, pod, "disk", "all")))
 	over, err = v.Exceeded(pod)
@@ -207,4 +214,25 @@ func TestFile_OfAnotherContainer(t *testing.T) {
 	}
 	_, err = v.File(pod, "h", "etc/passwd")
 	check.ErrorHas(t, "File of a hostPath", err, []string{"no emptyDir"})
+}
+
+func BenchmarkSetUpAndTearDown(b *testing.B) {
+	v, o := begin(b)
+	o.maps["shop/conf"] = map[string]string{"a": "1", "b": "2"}
+	o.secrets["shop/key"] = map[string]string{"pass": "word"}
+	pod := manifest(b, "[{name: conf, configMap: {name: conf}}, {name: key, secret: {secretName: key}}, {name: e, emptyDir: {}}]")
+	for b.Loop() {
+		setUp(b, v, pod)
+		check.NoError(b, "TearDown", v.TearDown(pod.UID))
+	}
+}
+
+func BenchmarkSetUp_NothingChanged(b *testing.B) {
+	v, o := begin(b)
+	o.maps["shop/conf"] = map[string]string{"a": "1", "b": "2"}
+	o.secrets["shop/key"] = map[string]string{"pass": "word"}
+	pod := manifest(b, "[{name: conf, configMap: {name: conf}}, {name: key, secret: {secretName: key}}, {name: e, emptyDir: {}}]")
+	for b.Loop() {
+		setUp(b, v, pod)
+	}
 }
