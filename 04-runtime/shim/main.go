@@ -74,7 +74,7 @@ func (s *shim) begin(dir string) error {
 	if err := lockFolder(); err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
 	}
-	s.state = State{Shim: processOf(os.Getpid())}
+	s.state = State{Shim: ProcessOf(os.Getpid())}
 	if err := readJSON(".", configFile, &s.Config); err != nil {
 		return err
 	}
