@@ -34,7 +34,8 @@ func (v *Volumes) projected(ctx context.Context, pod *corev1.Pod, vol *corev1.Vo
 		if err := makeFolder(dir, 0o750); err != nil {
 			return err
 		}
-		if err := mountTmpfs(dir, 0o755, 0); err != nil {
+		// Not to be swapped out to a disk either: Linux 6.3, not in a user namespace.
+		if err := mountTmpfs(dir, 0o755, "noswap", "size=50%"); err != nil {
 			return err
 		}
 	} else if err := makeFolder(dir, 0o755); err != nil {

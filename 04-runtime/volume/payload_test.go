@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
 	"coracle/internal/check"
@@ -43,6 +44,10 @@ func TestProjected_WhatThePodAsksFor(t *testing.T) {
 	var fs unix.Statfs_t
 	check.NoError(t, "statfs", unix.Statfs(at(t, v, pod, "secret"), &fs))
 	check.Equal(t, "the file system of a secret", int64(unix.TMPFS_MAGIC), int64(fs.Type))
+	all, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(at(t, v, pod, "secret")))
+	check.NoError(t, "read the mounts", err)
+	check.Equal(t, "mounts of a secret", 1, len(all))
+	t.Log("a secret's mount: " + all[0].VFSOptions)
 }
 
 func TestProjected_UpdatesAreSeen(t *testing.T) {
