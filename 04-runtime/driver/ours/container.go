@@ -99,6 +99,16 @@ func (d *Driver) Start(ctx context.Context, id string) error {
 	if err := d.read("containers", id, &r); err != nil {
 		return err
 	}
+	told := make(chan struct{})
+	d.mu.Lock()
+	d.starts[id] = told
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		delete(d.starts, id)
+		d.mu.Unlock()
+		close(told)
+	}()
 	if err := d.client(id).Run(ctx); err != nil {
 		return explain(id, err)
 	}
@@ -256,7 +266,11 @@ func (d *Driver) watch(id string) {
 		}
 		d.mu.Lock()
 		delete(d.watched, id)
+		started := d.starts[id]
 		d.mu.Unlock()
+		if started != nil {
+			<-started
+		}
 		var r container
 		d.read("containers", id, &r)
 		if s.OOM {

@@ -51,13 +51,14 @@ type Driver struct {
 	mu      sync.Mutex // of what follows, and of writing down that a container was lost
 	subs    map[chan driver.Event]bool
 	watched map[string]bool
+	starts  map[string]chan struct{} // closed when a Start under way has told of it: its end is told after
 }
 
 var _ driver.Driver = (*Driver)(nil)
 
 // Open finds what is there, and begins to watch what runs.
 func Open(c Config) (*Driver, error) {
-	d := &Driver{Config: c, subs: map[chan driver.Event]bool{}, watched: map[string]bool{}}
+	d := &Driver{Config: c, subs: map[chan driver.Event]bool{}, watched: map[string]bool{}, starts: map[string]chan struct{}{}}
 	d.rt = &oci.Runtime{Root: d.path("runtime")}
 	for _, dir := range []string{"sandboxes", "containers"} {
 		// Root of a pod's user namespace passes through; that ids cannot be guessed keeps others out.

@@ -38,29 +38,44 @@ func (d *Driver) mountRootfs(ctx context.Context, id, sandboxID string, s *sandb
 	if err != nil {
 		return err
 	}
-	return mountMapped(d.namespace(sandboxID, "user"), lowers, filepath.Dir(sn.Upper()), d.path("containers", id, "layers"), target)
+	// What is written above is the pod's: its root owns the folder that takes it.
+	if err := os.Chown(sn.Upper(), rootOf(s.Config.UserNS.UIDs), rootOf(s.Config.UserNS.GIDs)); err != nil {
+		return err
+	}
+	return mountMapped(d.namespace(sandboxID, "user"), lowers, sn.Upper(), d.path("containers", id, "layers"), target)
 }
 
-// mountMapped mounts an overlay whose layers have, for the kernel, the owners that a
-// user namespace says: who is 0 in it owns what is 0's on the disk. Overlay itself
-// cannot be mounted so, its layers can; each is attached for as long as the mount takes.
-func mountMapped(userns string, lowers []string, active, work, target string) (err error) {
+// rootOf is who a user namespace's 0 is outside; -1 if nobody.
+func rootOf(maps []specs.LinuxIDMapping) int {
+	for _, m := range maps {
+		if m.ContainerID == 0 {
+			return int(m.HostID)
+		}
+	}
+	return -1
+}
+
+// mountMapped mounts an overlay whose layers have the owners that a user namespace says:
+// who is 0 in it owns what is 0's on the disk. Overlay itself cannot be mounted so, the
+// layers below can; each is attached for as long as the mount takes. The upper one
+// cannot: overlay works in it as the node's root, who has no ID there.
+func mountMapped(userns string, lowers []string, upper, at, target string) (err error) {
 	ns, err := os.Open(userns)
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
-	defer func() { err = errors.Join(err, unmountBelow(work)) }()
-	var at []string
-	for i, from := range append([]string{active}, lowers...) {
-		to := filepath.Join(work, fmt.Sprint(i))
+	defer func() { err = errors.Join(err, unmountBelow(at)) }()
+	var mapped []string
+	for i, from := range lowers {
+		to := filepath.Join(at, fmt.Sprint(i))
 		if err := errors.Join(os.MkdirAll(to, 0o700), attachMapped(from, to, ns)); err != nil {
 			return err
 		}
-		at = append(at, to)
+		mapped = append(mapped, to)
 	}
-	// The order of Snapshot.Mount: what changes is in active/fs, overlay's own in active/work.
-	options := "userxattr,lowerdir=" + strings.Join(at[1:], ":") + ",upperdir=" + at[0] + "/fs,workdir=" + at[0] + "/work"
+	// work is beside fs: see Store.Prepare.
+	options := "userxattr,lowerdir=" + strings.Join(mapped, ":") + ",upperdir=" + upper + ",workdir=" + filepath.Join(filepath.Dir(upper), "work")
 	if len(lowers) == 0 || len(options) > os.Getpagesize()-1 {
 		return fmt.Errorf("mount %s: %d layers: %w in a user namespace", target, len(lowers), driver.ErrUnsupported)
 	}
