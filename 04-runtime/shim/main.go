@@ -183,8 +183,10 @@ const drainTime = 2 * time.Second
 // finish ends what the container left and completes its log.
 func (s *shim) finish() {
 	// Without a PID namespace of its own, others live on and hold the pipes.
-	if err := s.rt.Kill(s.ID, unix.SIGKILL, true); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	if len(s.groups) > 0 {
+		if err := s.rt.Kill(s.ID, unix.SIGKILL, true); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
 	}
 	s.calls.Lock()
 	for pid := range s.execs {

@@ -22,7 +22,8 @@
 // Caveats: the mounts and the bound files are in the mount namespace of the process; who
 // begins again must do so in that one. What a container has written is counted by
 // walking it. A user namespace of a pod takes a kernel and file system that can show a
-// store's layers with other ids (mount_setattr(2), Linux 5.19 for overlay).
+// store's layers with other ids (mount_setattr(2), Linux 5.19 for overlay), real root,
+// and a DIR that its root can pass through, all the way from /. Pull takes no tokens.
 //
 // In full size: containerd, internal/cri/server.
 package ours

@@ -150,6 +150,10 @@ func (n *node) nothingLeft() {
 	snapshots, err := n.Store.Snapshots()
 	check.NoError(n.t, "Snapshots", err)
 	check.Equal(n.t, "snapshots that are left", 0, len(snapshots))
+	filepath.WalkDir("/sys/fs/cgroup", func(path string, _ os.DirEntry, _ error) error {
+		check.True(n.t, "groups", filepath.Base(path) != "poduid", path, "none of a pod")
+		return nil
+	})
 	procs, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	check.NoError(n.t, "list processes", err)
 	for _, p := range procs {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -68,9 +69,8 @@ func TestPod_UserNamespace(t *testing.T) {
 	check.NoError(t, "RunSandbox", err)
 	id, err := n.Create(t.Context(), s.ID, driver.ContainerConfig{Name: "main", Image: imageName, LogPath: "0.log",
 		Args: []string{"echo $(cat /proc/self/uid_map); stat -c %u /bin /etc/passwd; echo x >/new; stat -c %u /new; hostname"}})
-	if box.CurrentMode() != box.Root {
-		check.ErrorIs(t, "Create, where layers cannot be mapped", err, driver.ErrUnsupported)
-		return
+	if box.CurrentMode() != box.Root && errors.Is(err, driver.ErrUnsupported) {
+		t.Skip(err) // the store's file system is not this user namespace's own
 	}
 	check.NoError(t, "Create", err)
 	check.NoError(t, "Start", n.Start(t.Context(), id))
@@ -179,7 +179,11 @@ func TestContainer_Stop(t *testing.T) {
 		_, err := check.Within(t, "Stop", "the container's end", func() (int, error) { return 0, n.Stop(context.Background(), id, signal, grace) })
 		check.NoError(t, "Stop", err)
 	}
-	id := n.run(s.ID, forever, nil)
+	id := n.run(s.ID, "echo ready; "+forever, nil)
+	check.Eventually(t, "the container", "it to be ready: PID 1 has no signal without a handler", func() bool {
+		b, _ := os.ReadFile(n.status(id).LogPath)
+		return strings.Contains(string(b), "ready")
+	})
 	stop(id, "", time.Minute) // the image's SIGINT, which the shell obeys
 	c := n.status(id)
 	check.True(t, "its end", c.State == driver.Exited && c.ExitCode != 137, c.Reason, "by its own signal")
