@@ -11,11 +11,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openAll opens all files of a log, the oldest first. They are opened from the newest
-// to the oldest: where a rotation comes in between, a file is met twice, and none is missed.
-func openAll(path string) (files []*os.File, err error) {
+// openAll opens all files of a log that are newer than until, the oldest first. A
+// rotation while it looks could mix up their order: then it looks again.
+func openAll(path string, until *os.File) (files []*os.File, err error) {
+	for tries := 0; ; tries++ {
+		files, err = scan(path, until)
+		if err != nil || len(files) == 0 || tries > 1000 {
+			return files, err
+		}
+		newest, statErr := os.Stat(path)
+		mine, err := files[len(files)-1].Stat()
+		if statErr == nil && err == nil && os.SameFile(newest, mine) || errors.Is(statErr, fs.ErrNotExist) {
+			return files, nil
+		}
+		closeAll(files)
+	}
+}
+
+// scan goes from the newest file to the oldest, the way in which rotation moves them:
+// one that is moved meanwhile is met twice, and none is missed.
+func scan(path string, until *os.File) (files []*os.File, err error) {
 	missing := 0
-	for n := 0; missing < 2; n++ { // one may be missing: a rotation is on its way, or was broken off
+	for n := 0; missing < 4; n++ { // some may be missing: rotations are on their way, or one was broken off
 		f, err := os.Open(Rotated(path, n))
 		if errors.Is(err, fs.ErrNotExist) {
 			missing++
@@ -25,6 +42,10 @@ func openAll(path string) (files []*os.File, err error) {
 			return nil, err
 		}
 		missing = 0
+		if until != nil && same(f, until) {
+			f.Close()
+			return files, nil
+		}
 		if len(files) > 0 && same(f, files[0]) {
 			f.Close()
 			continue
@@ -60,17 +81,12 @@ func (r *reader) newer() ([]*os.File, error) {
 			return nil, err
 		}
 	}
-	all, err := openAll(r.path)
-	if err != nil || len(r.files) == 0 {
+	if len(r.files) == 0 {
+		all, err := openAll(r.path, nil)
 		return all, err
 	}
-	for i, f := range all {
-		if same(f, r.files[0]) {
-			closeAll(all[:i+1])
-			return all[i+1:], nil
-		}
-	}
-	return all, nil // it was removed: the oldest that there is comes next
+	all, err := openAll(r.path, r.files[0]) // if it was removed, the oldest that there is comes next
+	return all, err
 }
 
 // tail moves to where the last n lines begin: lines of the container, not of the file.

@@ -40,7 +40,7 @@ func Read(ctx context.Context, path string, o ReadOptions, stdout, stderr io.Wri
 		defer w.stop()
 		r.changed = w.changed
 	}
-	files, err := openAll(path)
+	files, err := openAll(path, nil)
 	if err != nil || len(files) == 0 && !o.Follow {
 		return errors.Join(err, noLog(path, files))
 	}

@@ -72,26 +72,26 @@ func TestRead_FollowsOverRotations(t *testing.T) {
 	go func() {
 		w.CloseWithError(Read(t.Context(), path, ReadOptions{Tail: -1, Follow: true, Done: done}, w, w))
 	}()
-	l, err := Open(path, Options{MaxBytes: 8 << 10, Keep: 1000})
+	l, err := Open(path, Options{MaxBytes: 300, Keep: 500})
 	check.NoError(t, "open a log", err)
 	defer l.Close()
 	go func() {
 		s := l.Stream("stdout")
-		for i := range 5000 {
+		for i := range 2000 {
 			fmt.Fprintf(s, "line %d\n", i)
 		}
 		close(done)
 	}()
-	got, err := check.Within(t, "follow", "5000 lines and the end", func() (string, error) {
+	got, err := check.Within(t, "follow", "2000 lines and the end", func() (string, error) {
 		b, err := io.ReadAll(r)
 		return string(b), err
 	})
 	check.NoError(t, "Read", err)
 	var want strings.Builder
-	for i := range 5000 {
+	for i := range 2000 {
 		fmt.Fprintf(&want, "line %d\n", i)
 	}
-	check.True(t, "what came", got == want.String(), fmt.Sprintf("%d lines", strings.Count(got, "\n")), "each of 5000 once, in order")
+	check.True(t, "what came", got == want.String(), fmt.Sprintf("%d lines", strings.Count(got, "\n")), "each of 2000 once, in order")
 }
 
 func TestRead_FollowEndsWithItsContext(t *testing.T) {

@@ -89,14 +89,16 @@ func (c Client) stay(ctx context.Context, r request, files []*os.File, f func())
 	}
 	defer conn.close()
 	defer context.AfterFunc(ctx, conn.close)()
-	if err = conn.send(r, files...); err == nil {
+	if err = conn.send(r, files...); err != nil {
+		err = fmt.Errorf("%w: %w", errHungUp, err) // EPIPE
+	} else {
 		a, err = conn.answer(ctx)
 	}
 	if err == nil && f != nil {
 		f()
 		a, err = conn.answer(ctx)
 	}
-	if errors.Is(err, errHungUp) {
+	if errors.Is(err, errHungUp) && ctx.Err() == nil {
 		return c.without(err)
 	}
 	return a, err

@@ -31,7 +31,8 @@
 //
 // Caveats: who attaches and does not read loses the connection once 1 MiB waits; the
 // container never waits for him. Nothing is replayed to who attaches later: that is in
-// the log.
+// the log. Where there is neither a group nor a PID namespace of the container's own, what
+// its first process leaves lives on; its output is taken for two more seconds.
 //
 // In full size: containerd, cmd/containerd-shim-runc-v2; conmon of CRI-O.
 package shim

@@ -74,7 +74,7 @@ func (s *shim) begin(dir string) error {
 	if err := lockFolder(); err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
 	}
-	s.state = State{Shim: processOf(os.Getpid())}
+	s.state = State{Shim: ProcessOf(os.Getpid())}
 	if err := readJSON(".", configFile, &s.Config); err != nil {
 		return err
 	}
@@ -183,8 +183,10 @@ const drainTime = 2 * time.Second
 // finish ends what the container left and completes its log.
 func (s *shim) finish() {
 	// Without a PID namespace of its own, others live on and hold the pipes.
-	if err := s.rt.Kill(s.ID, unix.SIGKILL, true); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	if len(s.groups) > 0 {
+		if err := s.rt.Kill(s.ID, unix.SIGKILL, true); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
 	}
 	s.calls.Lock()
 	for pid := range s.execs {

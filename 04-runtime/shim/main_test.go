@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		oci.Init()
 		switch {
 		case os.Args[0] == "coracle-runtime":
-			os.Exit(Main(os.Args[2:]))
+			Program()
 		case os.Args[0] == "test:agent":
 			agent(os.Args[1])
 		}
@@ -85,7 +85,7 @@ func newBox(t testing.TB, script string) *box {
 			if unix.Kill(s.Shim.PID, unix.SIGKILL); t.Failed() {
 				return
 			}
-			check.Eventually(t, "clean up", "the shim to be gone", func() bool { return !s.Shim.alive() })
+			check.Eventually(t, "clean up", "the shim to be gone", func() bool { return !s.Shim.Alive() })
 		}
 	})
 	return b
@@ -144,6 +144,6 @@ func (b *box) gone() {
 	b.t.Helper()
 	check.Eventually(b.t, "the shim", "it to end", func() bool {
 		var s State
-		return readJSON(b.Dir, stateFile, &s) == nil && !s.Shim.alive()
+		return readJSON(b.Dir, stateFile, &s) == nil && !s.Shim.Alive()
 	})
 }

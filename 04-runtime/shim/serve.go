@@ -67,7 +67,7 @@ func (s *shim) do(c *conn, r request, files []*os.File) (a answer, err error) {
 	case "start":
 		return a, s.start()
 	case "kill":
-		return a, s.rt.Kill(s.ID, r.Signal, r.All)
+		return a, s.kill(r.Signal, r.All)
 	case "resize":
 		return a, s.stdio.resize(r.Width, r.Height)
 	case "reopen":
@@ -93,6 +93,22 @@ func (s *shim) do(c *conn, r request, files []*os.File) (a answer, err error) {
 	}
 	state := s.current()
 	return answer{State: &state}, nil
+}
+
+// kill sends a signal to the container's first process, or to all. Where there is no
+// group nobody knows who all are: then it is the first one alone.
+func (s *shim) kill(sig unix.Signal, all bool) error {
+	if len(s.groups) > 0 {
+		return s.rt.Kill(s.ID, sig, all)
+	}
+	s.calls.Lock() // nobody waits for it meanwhile: the PID stays its own
+	defer s.calls.Unlock()
+	select {
+	case <-s.exited:
+		return &oci.OperationError{Op: oci.OpKill, Status: oci.Stopped}
+	default:
+		return unix.Kill(s.child, sig)
+	}
 }
 
 func (s *shim) start() error {

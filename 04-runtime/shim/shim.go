@@ -99,7 +99,7 @@ func Find(dir string) (State, Life, error) {
 			return s, Lost, fmt.Errorf("find the shim of %s: %w", dir, err)
 		case s.Exited:
 			return s, Ended, nil
-		case s.Shim.alive():
+		case s.Shim.Alive():
 			return s, Alive, nil
 		case again:
 			return s, Lost, nil

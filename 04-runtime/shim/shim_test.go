@@ -39,7 +39,7 @@ func TestShim_ExitAndOutputAreKept(t *testing.T) {
 }
 
 func TestShim_CreatedIsNotStarted(t *testing.T) {
-	b := newBox(t, "echo began; trap 'exit 0' TERM; while :; do sleep 0.02; done")
+	b := newBox(t, "trap 'exit 0' TERM; echo began; while :; do sleep 0.02; done")
 	b.create()
 	s, err := b.State(t.Context())
 	check.NoError(t, "State", err)
@@ -108,7 +108,7 @@ func TestShim_OutlivesTheAgent(t *testing.T) {
 	s, life, err := Find(b.Dir)
 	check.NoError(t, "Find", err)
 	check.Equal(t, "the shim", Alive, life)
-	check.True(t, "the container's process", s.Container.alive(), "gone", "alive")
+	check.True(t, "the container's process", s.Container.Alive(), "gone", "alive")
 	check.NoError(t, "Kill", b.Kill(t.Context(), unix.SIGTERM, false))
 	check.Equal(t, "the exit code", 7, b.ends().ExitCode)
 	check.True(t, "the log", strings.HasSuffix(b.output(), "stopped\n"), b.output(), "what it said after the agent's death")
@@ -127,13 +127,13 @@ func TestShim_Killed(t *testing.T) {
 	s, life, err = Find(b.Dir)
 	check.NoError(t, "Find", err)
 	check.True(t, "the container", life == Lost && !s.Exited, "not lost", "lost")
-	check.True(t, "its process", s.Container.alive(), "gone", "there still, to be ended by who finds it")
+	check.True(t, "its process", s.Container.Alive(), "gone", "there still, to be ended by who finds it")
 	_, err = b.State(t.Context())
 	check.ErrorIs(t, "State", err, ErrLost)
 	check.NoError(t, "Delete", (&oci.Runtime{Root: b.Root}).Delete(b.ID, true))
-	check.Eventually(t, "its process", "its end", func() bool { return !s.Container.alive() })
+	check.Eventually(t, "its process", "its end", func() bool { return !s.Container.Alive() })
 
-	s.Shim = processOf(os.Getpid())
+	s.Shim = ProcessOf(os.Getpid())
 	s.Shim.StartTime++
 	check.NoError(t, "Save", Save(b.Dir, s))
 	_, life, err = Find(b.Dir)
@@ -162,7 +162,7 @@ func TestShim_IgnoredSignals(t *testing.T) {
 
 // What the first process leaves behind ends with it, so that the log ends.
 func TestShim_LeftProcessesEnd(t *testing.T) {
-	b := newBox(t, "(trap '' TERM HUP; sleep 100) & echo left; exit 4")
+	b := newBox(t, "(trap '' TERM HUP; sleep 4321) & echo left; exit 4")
 	b.spec.Linux.Namespaces = drop(b.spec.Linux.Namespaces, specs.PIDNamespace)
 	if b.spec.Linux.Resources == nil { // an ordinary user
 		b.spec.Mounts[0] = specs.Mount{Destination: "/proc", Type: "none", Source: "/proc", Options: []string{"rbind"}}
@@ -171,6 +171,15 @@ func TestShim_LeftProcessesEnd(t *testing.T) {
 	s := b.ends()
 	check.Equal(t, "the exit code", 4, s.ExitCode)
 	check.Equal(t, "the log", "left\n", b.output())
+	if c, _, err := (&oci.Runtime{Root: b.Root}).State(b.ID); err != nil || len(c.Cgroup) == 0 {
+		return // no group, by which it could be known
+	}
+	procs, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	check.NoError(t, "list processes", err)
+	for _, p := range procs {
+		text, _ := os.ReadFile(p)
+		check.True(t, "processes", !strings.Contains(string(text), "4321"), string(text), "none that it left")
+	}
 }
 
 func drop(all []specs.LinuxNamespace, kind specs.LinuxNamespaceType) (rest []specs.LinuxNamespace) {

@@ -3,6 +3,7 @@ package shim
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,7 +25,7 @@ type Config struct {
 	ID   string `json:"id"`
 	Root string `json:"root"` // of the runtime's state: oci.Runtime.Root
 
-	Log      string `json:"log"`
+	Log      string `json:"log,omitempty"`      // "": nowhere
 	MaxBytes int64  `json:"maxBytes,omitempty"` // crilog.Options
 	Keep     int    `json:"keep,omitempty"`
 
@@ -64,14 +65,14 @@ type Process struct {
 	StartTime uint64 `json:"startTime"`
 }
 
-// processOf returns the process that has a PID now.
-func processOf(pid int) Process {
+// ProcessOf returns the process that has a PID now.
+func ProcessOf(pid int) Process {
 	start, _ := startTime(pid)
 	return Process{pid, start}
 }
 
-// alive says whether it exists still, and is no zombie.
-func (p Process) alive() bool {
+// Alive says whether it exists still, and is no zombie.
+func (p Process) Alive() bool {
 	start, ok := startTime(p.PID)
 	return p.PID > 0 && ok && start == p.StartTime
 }
@@ -97,4 +98,25 @@ func readJSON(dir, name string, v any) error {
 		return err
 	}
 	return json.Unmarshal(b, v)
+}
+
+// Kill kills it, if it is alive, and returns when it is gone.
+func (p Process) Kill() error {
+	fd, err := unix.PidfdOpen(p.PID, 0)
+	if err != nil || !p.Alive() { // looked at after it is held: it cannot change hands any more
+		if err == nil {
+			unix.Close(fd)
+		}
+		return nil
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("kill %d: %w", p.PID, err)
+	}
+	for {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		if _, err := unix.Poll(fds, -1); err != unix.EINTR {
+			return err
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -34,7 +35,7 @@ type stdio struct {
 // newStdio makes pipes, or a way for a terminal to come.
 func newStdio(c Config) (s *stdio, err error) {
 	s = &stdio{once: c.StdinOnce, done: make(chan struct{})}
-	if s.log, err = crilog.Open(c.Log, crilog.Options{MaxBytes: c.MaxBytes, Keep: c.Keep}); err != nil {
+	if s.log, err = crilog.Open(cmp.Or(c.Log, os.DevNull), crilog.Options{MaxBytes: c.MaxBytes, Keep: c.Keep}); err != nil {
 		return nil, err
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)

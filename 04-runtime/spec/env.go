@@ -2,7 +2,9 @@ package spec
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -21,6 +23,8 @@ type Sources struct {
 	Node     Node
 	PodIPs   []string
 	Services map[string]string // of services, from chapter 5 on; all else stands above them
+	// File reads a file of a volume, for fileKeyRef; what is not there is fs.ErrNotExist.
+	File func(pod *corev1.Pod, volume, path string) ([]byte, error)
 }
 
 // Environment is a container's variables by name, and what was skipped. A later one
@@ -128,6 +132,18 @@ func valueFrom(ctx context.Context, pod *corev1.Pod, c *corev1.Container, v *cor
 			value = string(data)
 		}
 		return keyOf(value, found, err, isTrue(ref.Optional), fmt.Sprintf("%s in Secret %s/%s", ref.Key, pod.Namespace, ref.Name))
+	case v.FileKeyRef != nil:
+		ref := v.FileKeyRef
+		b, err := from.File(pod, ref.VolumeName, ref.Path)
+		if err == nil {
+			value, found, err = envFile(string(b), ref.Key)
+		}
+		if errors.Is(err, fs.ErrNotExist) && isTrue(ref.Optional) {
+			err = nil
+		} else if err != nil {
+			err = fmt.Errorf("file %s of volume %s: %w", ref.Path, ref.VolumeName, err)
+		}
+		return keyOf(value, found, err, isTrue(ref.Optional), fmt.Sprintf("%s in file %s of volume %s", ref.Key, ref.Path, ref.VolumeName))
 	}
 	return "", true, nil // Unsupported reports it
 }

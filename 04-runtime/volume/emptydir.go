@@ -25,7 +25,7 @@ func (v *Volumes) emptyDir(pod *corev1.Pod, vol *corev1.Volume) error {
 		if err := makeFolder(dir, 0o750); err != nil {
 			return err
 		}
-		if err := mountTmpfs(dir, 0o777, v.memorySize(pod, vol.EmptyDir)); err != nil {
+		if err := mountTmpfs(dir, 0o777, fmt.Sprintf("size=%d", v.memorySize(pod, vol.EmptyDir))); err != nil {
 			return err
 		}
 	default:
@@ -35,7 +35,8 @@ func (v *Volumes) emptyDir(pod *corev1.Pod, vol *corev1.Volume) error {
 }
 
 // memorySize is how large a tmpfs may grow: its limit, but no more than the pod may use
-// (pkg/volume/emptydir/empty_dir.go, calculateEmptyDirMemorySize). 0: half of the memory.
+// or the node has (pkg/volume/emptydir/empty_dir.go, calculateEmptyDirMemorySize). 0, where
+// none of these is known, is no limit to a tmpfs: then the pod's group is.
 func (v *Volumes) memorySize(pod *corev1.Pod, e *corev1.EmptyDirVolumeSource) int64 {
 	size := v.Node.Memory
 	if limit := podpkg.PodResources(pod).MemoryLimit; limit > 0 && (size == 0 || limit < size) {

@@ -11,20 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountTmpfs mounts a tmpfs on a folder of the agent's unless it is there. size is in
-// bytes; 0 is the kernel's own: half of the memory.
-func mountTmpfs(dir string, mode os.FileMode, size int64) error {
-	if mounted, err := mountinfo.Mounted(dir); err != nil || mounted {
+// mountTmpfs mounts a tmpfs on a folder of the agent's unless it is there, with the
+// first of the options that the kernel takes.
+func mountTmpfs(dir string, mode os.FileMode, options ...string) error {
+	mounted, err := mountinfo.Mounted(dir)
+	if err != nil || mounted {
 		return err
 	}
-	options := fmt.Sprintf("mode=%o", mode)
-	if size > 0 {
-		options += fmt.Sprintf(",size=%d", size)
+	for _, option := range options {
+		if err = unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NODEV, fmt.Sprintf("mode=%o,%s", mode, option)); err == nil {
+			return nil
+		}
 	}
-	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NODEV, options); err != nil {
-		return fmt.Errorf("mount a tmpfs on %s: %w", dir, err)
-	}
-	return nil
+	return fmt.Errorf("mount a tmpfs on %s: %w", dir, err)
 }
 
 // unmountBelow unmounts all that is mounted at or below a path, the last one first.

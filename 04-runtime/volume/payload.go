@@ -34,7 +34,8 @@ func (v *Volumes) projected(ctx context.Context, pod *corev1.Pod, vol *corev1.Vo
 		if err := makeFolder(dir, 0o750); err != nil {
 			return err
 		}
-		if err := mountTmpfs(dir, 0o755, 0); err != nil {
+		// Not to be swapped out to a disk either: Linux 6.3, not in a user namespace.
+		if err := mountTmpfs(dir, 0o755, "noswap", "size=50%"); err != nil {
 			return err
 		}
 	} else if err := makeFolder(dir, 0o755); err != nil {
@@ -142,7 +143,7 @@ func (v *Volumes) downward(pod *corev1.Pod, items []corev1.DownwardAPIVolumeFile
 		var err error
 		switch {
 		case item.FieldRef != nil && strings.HasPrefix(item.FieldRef.FieldPath, "metadata."):
-			text, err = spec.Field(pod, item.FieldRef.FieldPath, v.Node, v.podIPs(pod))
+			text, err = spec.Field(pod, item.FieldRef.FieldPath, v.Node, nil)
 		case item.FieldRef != nil: // the API allows no more in a file
 			err = fmt.Errorf("unsupported fieldPath: %s", item.FieldRef.FieldPath)
 		case item.ResourceFieldRef != nil:
@@ -162,13 +163,6 @@ func (v *Volumes) downward(pod *corev1.Pod, items []corev1.DownwardAPIVolumeFile
 		files[path.Clean(item.Path)] = f
 	}
 	return files, nil
-}
-
-func (v *Volumes) podIPs(pod *corev1.Pod) []string {
-	if v.PodIPs == nil {
-		return nil
-	}
-	return v.PodIPs(pod)
 }
 
 func modeOf(mode *int32) int32 {

@@ -1,11 +1,13 @@
 package volume
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
 	"coracle/internal/check"
@@ -42,6 +44,10 @@ func TestProjected_WhatThePodAsksFor(t *testing.T) {
 	var fs unix.Statfs_t
 	check.NoError(t, "statfs", unix.Statfs(at(t, v, pod, "secret"), &fs))
 	check.Equal(t, "the file system of a secret", int64(unix.TMPFS_MAGIC), int64(fs.Type))
+	all, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(at(t, v, pod, "secret")))
+	check.NoError(t, "read the mounts", err)
+	check.Equal(t, "mounts of a secret", 1, len(all))
+	t.Log("a secret's mount: " + all[0].VFSOptions)
 }
 
 func TestProjected_UpdatesAreSeen(t *testing.T) {
@@ -93,6 +99,31 @@ func TestProjected_WaitsWithAReason(t *testing.T) {
 	check.ErrorHas(t, "TearDown of a UID that is a path", v.TearDown("../u"), []string{"UID"})
 }
 
+// inotify(7) tells of every step: ..data is moved over, never removed.
+func TestAtomic_IsNeverWithoutData(t *testing.T) {
+	begin(t)
+	dir, nothing := t.TempDir(), func(string) error { return nil }
+	check.NoError(t, "write", writeAtomically(dir, payload{"a": {[]byte("1"), 0o644}}, nothing))
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	check.NoError(t, "inotify_init1", err)
+	defer unix.Close(fd)
+	_, err = unix.InotifyAddWatch(fd, dir, unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_MOVED_TO)
+	check.NoError(t, "inotify_add_watch", err)
+	check.NoError(t, "write again", writeAtomically(dir, payload{"a": {[]byte("2"), 0o644}}, nothing))
+	buf, events := make([]byte, 1<<16), []string{}
+	n, err := unix.Read(fd, buf)
+	check.NoError(t, "read the events", err)
+	for at := 0; at < n; { // struct inotify_event: wd, mask, cookie, len, name
+		mask, length := binary.NativeEndian.Uint32(buf[at+4:]), int(binary.NativeEndian.Uint32(buf[at+12:]))
+		name := strings.TrimRight(string(buf[at+16:at+16+length]), "\x00")
+		if name == dataLink {
+			events = append(events, map[uint32]string{unix.IN_DELETE: "removed", unix.IN_MOVED_FROM: "moved away", unix.IN_MOVED_TO: "moved over"}[mask])
+		}
+		at += 16 + length
+	}
+	check.Equal(t, "what became of ..data", "moved over", strings.Join(events, ", "))
+}
+
 func TestAtomic_OneStateOrTheOther(t *testing.T) {
 	begin(t)
 	dir := t.TempDir()
@@ -113,8 +144,7 @@ func TestAtomic_OneStateOrTheOther(t *testing.T) {
 			}
 			state, err := os.OpenRoot(filepath.Join(dir, dataLink))
 			if err != nil {
-				torn <- "no ..data: " + err.Error()
-				return
+				continue // the state was removed while its link was being followed
 			}
 			a, err1 := state.ReadFile("a")
 			b, err2 := state.ReadFile("b")

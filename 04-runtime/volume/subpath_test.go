@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -73,32 +74,35 @@ func TestSubPath_WinsTheRace(t *testing.T) {
 	write(t, filepath.Join(outside, "sub", "secret"), "of the host")
 	write(t, filepath.Join(volume, "d", "sub", "file"), "mine")
 	check.NoError(t, "link", os.Symlink(outside, filepath.Join(volume, "l")))
-	done, ended := make(chan struct{}), make(chan int)
+	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
-		n := 0
-		for ; ; n++ {
+		defer close(ended)
+		for {
 			select {
 			case <-done:
-				ended <- n
 				return
 			default:
 				unix.Renameat2(unix.AT_FDCWD, filepath.Join(volume, "d"), unix.AT_FDCWD, filepath.Join(volume, "l"), unix.RENAME_EXCHANGE)
 			}
 		}
 	}()
-	seen := map[string]int{}
-	for n := range 400 {
-		to := filepath.Join(v.Dir, "u-1", "volume-subpaths", fmt.Sprint(n%4))
-		if err := bindSubPath(volume, "d/sub", to, "private"); err != nil {
-			seen["an error"]++
-			continue
+	stop := sync.OnceFunc(func() { close(done); <-ended })
+	defer stop()
+	tries, bound, refused := 0, 0, 0
+	check.Eventually(t, "bind a subPath during the race", "300 tries, some bound and some refused", func() bool {
+		for range 50 {
+			tries++
+			to := filepath.Join(v.Dir, "u-1", "volume-subpaths", fmt.Sprint(tries%4))
+			if err := bindSubPath(volume, "d/sub", to, "private"); err != nil {
+				refused++
+				continue
+			}
+			_, err := os.Stat(filepath.Join(to, "secret"))
+			check.True(t, "bind a subPath during the race", err != nil, "a file of the host", "only what is in the volume")
+			bound++
 		}
-		_, err := os.Stat(filepath.Join(to, "secret"))
-		check.True(t, "bind a subPath during the race", err != nil, "a file of the host", "only what is in the volume")
-		seen["bound"]++
-	}
-	close(done)
-	swaps := <-ended
-	check.True(t, "race", swaps > 400 && seen["bound"] > 0, fmt.Sprint(swaps, seen), "swaps and binds")
+		return tries >= 300 && bound > 10 && refused > 10
+	})
+	stop()
 	check.Equal(t, "what is outside", "sub/secret=of the host:0644", tree(t, outside))
 }

@@ -27,11 +27,11 @@ type Volumes struct {
 	RecursiveReadonly bool
 	// ImageID finds the image of an image volume, which the agent has pulled.
 	ImageID func(ctx context.Context, pod *corev1.Pod, v *corev1.Volume) (string, error)
-	// PodIPs are a pod's addresses, for files of a downwardAPI; may be nil.
-	PodIPs func(pod *corev1.Pod) []string
 }
 
-// SetUp makes the pod's volumes that a container mounts, or brings them up to date.
+var _ spec.Volumes = (*Volumes)(nil)
+
+// SetUp makes the pod's volumes that a container uses, or brings them up to date.
 // The error is of the first that cannot be, in the kubelet's words: the pod waits.
 func (v *Volumes) SetUp(ctx context.Context, pod *corev1.Pod) error {
 	dir, err := v.podDir(pod.UID)
@@ -41,7 +41,7 @@ func (v *Volumes) SetUp(ctx context.Context, pod *corev1.Pod) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
-	used := mounted(pod)
+	used := inUse(pod)
 	for i := range pod.Spec.Volumes {
 		vol := &pod.Spec.Volumes[i]
 		if !used[vol.Name] {
@@ -105,19 +105,24 @@ func (v *Volumes) podDir(uid types.UID) (string, error) {
 	return filepath.Join(v.Dir, string(uid)), nil
 }
 
-// mounted are the names of the volumes that a container of any kind mounts.
-func mounted(pod *corev1.Pod) map[string]bool {
+// inUse are the names of the volumes that a container of any kind mounts, or reads a variable from.
+func inUse(pod *corev1.Pod) map[string]bool {
 	names := map[string]bool{}
-	add := func(mounts []corev1.VolumeMount) {
+	add := func(mounts []corev1.VolumeMount, env []corev1.EnvVar) {
 		for _, m := range mounts {
 			names[m.Name] = true
 		}
+		for _, e := range env {
+			if e.ValueFrom != nil && e.ValueFrom.FileKeyRef != nil {
+				names[e.ValueFrom.FileKeyRef.VolumeName] = true
+			}
+		}
 	}
 	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		add(c.VolumeMounts)
+		add(c.VolumeMounts, c.Env)
 	}
 	for _, c := range pod.Spec.EphemeralContainers {
-		add(c.VolumeMounts)
+		add(c.VolumeMounts, c.Env)
 	}
 	return names
 }

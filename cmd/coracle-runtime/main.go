@@ -15,8 +15,6 @@ import (
 
 func main() {
 	oci.Init()
-	if len(os.Args) > 1 && os.Args[1] == "shim" {
-		os.Exit(shim.Main(os.Args[2:]))
-	}
+	shim.Program()
 	os.Exit(oci.Main(os.Args))
 }

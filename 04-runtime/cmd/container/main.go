@@ -7,9 +7,11 @@ import (
 	"os"
 
 	"coracle/04-runtime/oci"
+	"coracle/04-runtime/shim"
 )
 
 func main() {
 	oci.Init()
+	shim.Program()
 	os.Exit(oci.Main(os.Args))
 }
