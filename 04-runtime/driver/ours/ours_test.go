@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -19,6 +20,7 @@ import (
 
 	"coracle/04-runtime/driver"
 	"coracle/04-runtime/shim"
+	"coracle/internal/base"
 	"coracle/internal/check"
 	box "coracle/internal/sandbox"
 )
@@ -74,7 +76,11 @@ func TestPod_UserNamespace(t *testing.T) {
 	}
 	check.NoError(t, "Create", err)
 	check.NoError(t, "Start", n.Start(t.Context(), id))
-	check.Equal(t, "what it shows", "0 1000 60000\n0\n0\n0\nweb\n", n.log(id))
+	root, err := base.Current()
+	check.NoError(t, "find the base root", err)
+	var of unix.Stat_t // whoever made the base root: the image says so, and so it is inside
+	check.NoError(t, "stat the base root's /bin", unix.Stat(root+"/bin", &of))
+	check.Equal(t, "what it shows", fmt.Sprintf("0 1000 60000\n%d\n%[1]d\n0\nweb\n", of.Uid), n.log(id))
 	sn, err := n.Store.Snapshot(id)
 	check.NoError(t, "Snapshot", err)
 	var st unix.Stat_t
