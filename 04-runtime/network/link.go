@@ -44,7 +44,7 @@ func LinkName(pod string) string {
 
 // linkNames lists the node's ends that exist.
 func linkNames() (names []string, err error) {
-	links, err := netlink.LinkList()
+	links, err := whole(netlink.LinkList)
 	for _, l := range links {
 		if name := l.Attrs().Name; l.Type() == "veth" && len(name) == 15 && strings.HasPrefix(name, linkPrefix) {
 			names = append(names, name)
@@ -146,4 +146,15 @@ func defaultVia(link int, gateway netip.Addr) *netlink.Route {
 		all = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 	}
 	return &netlink.Route{LinkIndex: link, Family: family(gateway), Dst: ipNet(all), Gw: gateway.AsSlice(), Protocol: routeProtocol}
+}
+
+// whole asks again while the kernel says that what it lists changed meanwhile, as on a
+// node where pods come and go it does (NLM_F_DUMP_INTR, netlink(7)).
+func whole[T any](list func() ([]T, error)) (all []T, err error) {
+	for range 100 {
+		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return all, err
 }

@@ -125,7 +125,9 @@ func (n *Node) Egress() error {
 		return fmt.Errorf("pods have no egress: %w; apt-get install nftables, and run the agent in a network namespace of its own", n.noNFT)
 	}
 	for _, r := range n.ranges {
-		routes, err := netlink.RouteListFiltered(family(r.Prefix.Addr()), &netlink.Route{}, netlink.RT_FILTER_DST)
+		routes, err := whole(func() ([]netlink.Route, error) {
+			return netlink.RouteListFiltered(family(r.Prefix.Addr()), &netlink.Route{}, netlink.RT_FILTER_DST)
+		})
 		if err == nil && slices.ContainsFunc(routes, func(r netlink.Route) bool { return r.Gw != nil || len(r.MultiPath) > 0 || r.LinkIndex > 1 }) {
 			return nil
 		}

@@ -86,7 +86,9 @@ func prefixOf(r netlink.Route) (netip.Prefix, bool) {
 
 // removeRoutes removes those of our routes for which is is true.
 func removeRoutes(is func(netlink.Route) bool) error {
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: routeProtocol}, netlink.RT_FILTER_PROTOCOL)
+	routes, err := whole(func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: routeProtocol}, netlink.RT_FILTER_PROTOCOL)
+	})
 	errs := []error{err}
 	for _, r := range routes {
 		if is(r) {

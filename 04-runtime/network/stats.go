@@ -15,7 +15,7 @@ func Stats(netns string) (map[string]Traffic, error) {
 		return nil, err
 	}
 	defer ns.Close()
-	links, err := ns.LinkList()
+	links, err := whole(ns.LinkList)
 	if err != nil {
 		return nil, err
 	}
