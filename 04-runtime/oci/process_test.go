@@ -109,6 +109,9 @@ func TestProcess_Seccomp(t *testing.T) {
 }
 
 func TestProcess_Priorities(t *testing.T) {
+	if nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil && 20-nice > 5 { // getpriority(2): 20-nice
+		t.Skipf("these tests run with nice %d, which not everybody may make less", 20-nice)
+	}
 	b := newBundle(t, `cut -d' ' -f19,41 /proc/self/stat`)
 	b.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch, Nice: 5}
 	b.Process.IOPriority = &specs.LinuxIOPriority{Class: specs.IOPRIO_CLASS_IDLE, Priority: 0}
